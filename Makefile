@@ -1,0 +1,152 @@
+# Every verb does its own set-up: a fresh clone with make and Python 3.12 or later needs nothing else.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# The verbs share one environment and one set of ports; side by side they would only trip over each other.
+.NOTPARALLEL:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+# Tools start with `#!/usr/bin/env node`; the environment's own node serves machines that have none.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Nothing below asks questions, phones home, or depends on who runs it.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export DO_NOT_TRACK := 1
+export SUPABASE_TELEMETRY_DISABLED := 1
+
+DEPS := $(VENV)/.deps-installed
+PROJECT := $(VENV)/.project-installed
+TOOLS := node_modules/.installed
+
+FUNCTIONS := $(subst _,-,$(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/main.py)))))
+SEED ?= 7
+SIZE ?= full
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@echo "Attend: engagement automation for Supabase. Verbs:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# --- What people run ---------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(PROJECT) ## Tell the whole story on a throw-away stack (SEED=7, ARGS=--json)
+	@$(BIN)/attend demo --seed $(SEED) $(ARGS)
+
+.PHONY: up
+up: $(PROJECT) ## Start the embedded stack and stay with it (Ctrl-C stops)
+	@$(BIN)/attend up $(ARGS)
+
+.PHONY: down
+down: $(PROJECT) ## Stop an embedded stack that runs in the background
+	@$(BIN)/attend down $(ARGS)
+
+.PHONY: build
+build: $(PROJECT) ## Assemble every function's deployable folder under build/
+	@for name in $(FUNCTIONS); do $(BIN)/attend build "$$name" --output "build/$$name" || exit 1; done
+
+# --- What keeps it right -----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(PROJECT) $(TOOLS) ## Run the test suite (ARGS="-k inactivity" narrows it)
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: test-unexposed
+test-unexposed: $(PROJECT) $(TOOLS) ## Run it where new tables are not exposed to the API roles by default
+	ATTEND_EXPOSE_NEW_TABLES=false $(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	node_modules/.bin/pyright
+
+.PHONY: format
+format: $(DEPS) ## Rewrite the Python files in the project's style
+	$(BIN)/ruff check --fix-only --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(PROJECT) ## Measure against limits taken in the same run (SIZE=smoke|small|full)
+	@$(BIN)/attend bench --size $(SIZE) $(ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: $(PROJECT) ## Run every benchmark once, small, with no claim about time
+	@$(BIN)/attend bench --size smoke $(ARGS)
+
+.PHONY: check
+check: lint test test-unexposed bench-smoke demo ## Everything CI runs
+
+# --- The environment ---------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(PROJECT) $(TOOLS) ## Only set the environment up
+	@echo "Ready: $(BIN)/attend --help"
+
+.PHONY: lock
+lock: $(DEPS) ## Resolve dependencies anew into requirements/ and package-lock.json
+	@uv=$(BIN)/uv; \
+	compile() { $$uv pip compile --quiet --no-config --universal --python-version 3.12 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$$@" pyproject.toml; }; \
+	compile --all-extras --group dev --output-file requirements/dev.txt && \
+	for name in $(FUNCTIONS); do \
+	  compile --extra "$$name" --constraint requirements/dev.txt --no-annotate \
+	    --output-file "requirements/$$name.txt" || exit 1; \
+	done
+	$(BIN)/npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts
+
+.PHONY: clean
+clean: ## Remove what was built or cached (the environment stays)
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	find attend functions shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Remove the environment too
+	rm -rf $(VENV) node_modules
+
+# A candidate is run, not looked at: shims answer to names they cannot serve. 3.13 first, as .python-version says.
+define find_python
+for candidate in "$(PYTHON)" python3.13 python3.12 python3 python \
+    "$${HOME:-/nonexistent}"/.pyenv/versions/3.13*/bin/python3 "$${HOME:-/nonexistent}"/.pyenv/versions/3.12*/bin/python3 \
+    python3.14 "$$(uv python find '>=3.12' 2>/dev/null)"; do \
+  if [ -n "$$candidate" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; \
+  then found="$$candidate"; break; fi; \
+done
+endef
+
+$(PY):
+	@found=; $(find_python); \
+	if [ -n "$$found" ]; then \
+	  echo "Making $(VENV) with $$("$$found" --version)"; \
+	  "$$found" -m venv --clear $(VENV) >$(VENV).log 2>&1 && rm -f $(VENV).log || \
+	    { cat $(VENV).log; rm -rf $(VENV) $(VENV).log; \
+	      echo "This Python cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
+	      exit 1; }; \
+	elif uv --version >/dev/null 2>&1; then \
+	  uv venv --no-config --seed --python 3.13 $(VENV); \
+	else \
+	  echo "Attend needs Python 3.12 or later: install it (Debian 13, Ubuntu 24.04: apt-get install python3 python3-venv; macOS: brew install python@3.13) or name one with make PYTHON=/path/to/python3.13." >&2; \
+	  exit 1; \
+	fi
+
+$(DEPS): requirements/dev.txt | $(PY)
+	@echo "Installing the locked packages of requirements/dev.txt"
+	@if uv --version >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt; \
+	else \
+	  $(PY) -m pip install --quiet --require-hashes -r requirements/dev.txt; \
+	fi
+	@touch $@
+
+$(PROJECT): $(DEPS) pyproject.toml
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS): package.json package-lock.json | $(DEPS)
+	@echo "Installing the pinned tools of package.json"
+	@$(BIN)/npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
+	@touch $@
