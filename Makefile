@@ -127,19 +127,18 @@ $(PY):
 	      echo "This Python cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
 	      exit 1; }; \
 	elif uv --version >/dev/null 2>&1; then \
-	  uv venv --no-config --seed --python 3.13 $(VENV); \
+	  uv venv --seed --python 3.13 $(VENV); \
 	else \
 	  echo "Attend needs Python 3.12 or later: install it (Debian 13, Ubuntu 24.04: apt-get install python3 python3-venv; macOS: brew install python@3.13) or name one with make PYTHON=/path/to/python3.13." >&2; \
 	  exit 1; \
 	fi
 
+# uv is quicker; pip knows the machine's own certificates and mirrors, so it has the last word.
 $(DEPS): requirements/dev.txt | $(PY)
 	@echo "Installing the locked packages of requirements/dev.txt"
-	@if uv --version >/dev/null 2>&1; then \
-	  uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt; \
-	else \
-	  $(PY) -m pip install --quiet --require-hashes -r requirements/dev.txt; \
-	fi
+	@uv --version >/dev/null 2>&1 && \
+	  uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt || \
+	  $(PY) -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
 $(PROJECT): $(DEPS) pyproject.toml
