@@ -1,0 +1,14 @@
+create function private.is_setting_valid(p_key text, p_value jsonb) returns boolean
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select case p_key
+    when 'absence_alert_threshold' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,3}$'
+    else btrim(p_key) <> ''
+  end;
+$$;
+comment on function private.is_setting_valid(text, jsonb) is
+  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4).';
+revoke all on function private.is_setting_valid(text, jsonb) from public, anon, authenticated, service_role;
+grant execute on function private.is_setting_valid(text, jsonb) to authenticated, service_role;

@@ -1,0 +1,20 @@
+create function private.is_time_zone(p_name text) returns boolean
+language plpgsql stable strict parallel safe
+set search_path = ''
+as $$
+begin
+  -- Postgres also takes abbreviations and POSIX strings ("XYZ5") for zones. Only Etc zones may hold a digit, so a POSIX
+  -- string, which needs one, never gets to the conversion. The server's own zone table answers the rest, a thousand times
+  -- quicker than the view pg_timezone_names.
+  if p_name !~ '^(UTC|Etc/GMT([+-]?[0-9]{1,2})?|[A-Za-z_]+(/[A-Za-z_-]+)+)$' then
+    return false;
+  end if;
+  perform timestamptz '2000-01-01 00:00+00' at time zone p_name;
+  return true;
+exception when invalid_parameter_value then
+  return false;
+end;
+$$;
+comment on function private.is_time_zone(text) is 'Whether the server knows this IANA time zone. Null for null.';
+revoke all on function private.is_time_zone(text) from public, anon, authenticated, service_role;
+grant execute on function private.is_time_zone(text) to authenticated, service_role;

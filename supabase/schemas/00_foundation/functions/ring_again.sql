@@ -1,0 +1,19 @@
+create function private.ring_again(p_function_name text, p_schema text, p_table text) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform from private.bells b
+  where b.function_name = p_function_name and b.last_rung_at > clock_timestamp() - interval '1 second';
+  if not found then
+    return false;
+  end if;
+  -- last_rung_at stays as it is: pg_net pauses a second between batches, so this bell comes after the silence it covers.
+  return private.post_signed(p_function_name, jsonb_build_object(
+    'type', 'BELL', 'schema', p_schema, 'table', p_table, 'bell_id', private.new_bell_id())) is not null;
+end;
+$$;
+comment on function private.ring_again(text, text, text) is
+  'Called at the end of a drain: rings once more if a writer rang less than a second ago, for those who stayed silent since. Returns whether it rang.';
+revoke all on function private.ring_again(text, text, text) from public, anon, authenticated, service_role;
+grant execute on function private.ring_again(text, text, text) to service_role;

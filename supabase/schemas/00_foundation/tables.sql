@@ -1,0 +1,186 @@
+-- Tenancy and people (rules.md §1), and what the functions' runs leave behind.
+-- organization_id leads every key: a reference into another organisation cannot even be written.
+
+create table public.organizations (
+  id uuid primary key default gen_random_uuid(),
+  name text not null constraint organization_name_is_not_blank check (btrim(name) <> ''),
+  time_zone text not null default 'UTC' constraint organization_time_zone_is_known check (private.is_time_zone(time_zone)),
+  created_at timestamptz not null default now()
+);
+comment on table public.organizations is 'A tenant. Nobody reads another organisation''s rows through anything.';
+
+create table public.org_settings_kv (
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  key text not null,
+  value jsonb not null,
+  primary key (organization_id, key),
+  constraint setting_value_fits_its_key check (private.is_setting_valid(key, value))
+);
+comment on table public.org_settings_kv is 'Settings of an organisation. A known key takes only values that make sense (private.is_setting_valid).';
+
+create table public.users (
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  full_name text not null constraint full_name_is_not_blank check (btrim(full_name) <> ''),
+  role public.user_role not null,
+  joined_at timestamptz not null default now(),
+  is_active boolean not null default true,
+  reactivated_at timestamptz,
+  away_from timestamptz,
+  away_until timestamptz,
+  time_zone text constraint user_time_zone_is_known check (private.is_time_zone(time_zone)),
+  created_at timestamptz not null default now(),
+  primary key (organization_id, id),
+  constraint away_until_is_after_away_from check (away_until > away_from),
+  constraint away_until_needs_away_from check (away_until is null or away_from is not null)
+);
+comment on table public.users is 'A person of an organisation, with or without a login. One organisation for life.';
+comment on column public.users.away_until is 'Exclusive end of the absence. Null with away_from set: away until further notice.';
+-- The interfaces of the scenario engine name a person by id alone, and look the organisation up here.
+create index users_id on public.users (id);
+
+create table public.user_logins (
+  auth_user_id uuid primary key references auth.users (id) on delete cascade,
+  organization_id uuid not null,
+  user_id uuid not null,
+  linked_at timestamptz not null default now(),
+  foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
+  constraint user_has_one_login unique (organization_id, user_id)
+);
+comment on table public.user_logins is 'Which login is which person. Erasing a login erases no figure already reported: the person stays.';
+
+create table public.invitations (
+  organization_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  email text not null
+    constraint email_is_lower_case check (email = lower(email))
+    constraint email_has_an_at check (email ~ '^[^@\s]+@[^@\s]+$'),
+  invited_by uuid,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  accepted_at timestamptz,
+  revoked_at timestamptz,
+  primary key (organization_id, id),
+  foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
+  foreign key (organization_id, invited_by) references public.users (organization_id, id) on delete set null (invited_by),
+  constraint invitation_expires_after_it_was_made check (expires_at > created_at)
+);
+comment on table public.invitations is 'An admin''s invitation: the person exists from now on, the first confirmed sign-in with this address links them.';
+create unique index invitations_one_pending on public.invitations (organization_id, email)
+  where accepted_at is null and revoked_at is null;
+create index invitations_pending_by_email on public.invitations (email) where accepted_at is null and revoked_at is null;
+create index invitations_user_id on public.invitations (organization_id, user_id);
+create index invitations_invited_by on public.invitations (organization_id, invited_by);
+
+-- One row a function: when it was last rung, so that many writers ring about once a second.
+create table private.bells (
+  function_name text primary key,
+  last_rung_at timestamptz not null default '-infinity',
+  rung bigint not null default 0
+);
+comment on table private.bells is 'When each function was last rung by a writer, and how often.';
+
+create table private.webhook_deliveries (
+  id text primary key,
+  answer jsonb not null,
+  received_at timestamptz not null default now()
+);
+comment on table private.webhook_deliveries is 'Answers given, by webhook id: the same delivery twice gets the same answer and no new effect.';
+create index webhook_deliveries_received_at on private.webhook_deliveries (received_at);
+
+create table private.runs (
+  id bigint generated always as identity primary key,
+  kind text not null,
+  state text not null default 'running' constraint run_state_is_known check (state in ('running', 'in_progress', 'finished')),
+  as_of timestamptz not null,
+  holder uuid not null,
+  lease_until timestamptz not null,
+  cursor_organization_id uuid,
+  cursor_user_id uuid,
+  chunks integer not null default 0,
+  people bigint not null default 0,
+  counts jsonb not null default '{}',
+  started_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  finished_at timestamptz,
+  constraint finished_runs_say_when check ((state = 'finished') = (finished_at is not null))
+);
+comment on table private.runs is 'The run ledger: one row a run of a whole population. The truth about what ran; a schedule''s own log only knows what was queued.';
+comment on column private.runs.as_of is 'The clock that decides in this run; set anew when another holder takes the run over.';
+comment on column private.runs.cursor_user_id is 'First person not yet evaluated; null at the start of an organisation.';
+create unique index runs_one_open_per_kind on private.runs (kind) where state <> 'finished';
+
+create table private.schedules (
+  name text primary key,
+  description text not null,
+  expected_interval interval not null constraint expected_interval_is_positive check (expected_interval > interval '0'),
+  last_rung_at timestamptz,
+  last_started_at timestamptz,
+  last_succeeded_at timestamptz,
+  last_result jsonb
+);
+comment on table private.schedules is 'Every schedule with what is expected of it and what it last did.';
+
+alter table public.organizations enable row level security;
+alter table public.org_settings_kv enable row level security;
+alter table public.users enable row level security;
+alter table public.user_logins enable row level security;
+alter table public.invitations enable row level security;
+alter table private.bells enable row level security;
+alter table private.webhook_deliveries enable row level security;
+alter table private.runs enable row level security;
+alter table private.schedules enable row level security;
+
+create policy "people read their organisation" on public.organizations for select to authenticated
+  using (id = (select private.current_organization_id()));
+
+create policy "people read their organisation's settings" on public.org_settings_kv for select to authenticated
+  using (organization_id = (select private.current_organization_id()));
+create policy "admins add settings" on public.org_settings_kv for insert to authenticated
+  with check (organization_id = (select private.organization_as('{admin}')));
+create policy "admins change settings" on public.org_settings_kv for update to authenticated
+  using (organization_id = (select private.organization_as('{admin}')))
+  with check (organization_id = (select private.organization_as('{admin}')));
+create policy "admins remove settings" on public.org_settings_kv for delete to authenticated
+  using (organization_id = (select private.organization_as('{admin}')));
+
+create policy "people read themselves, staff read their organisation" on public.users for select to authenticated
+  using (
+    organization_id = (select private.organization_as('{coordinator,manager,admin}'))
+    or (organization_id = (select private.current_organization_id()) and id = (select private.current_user_id()))
+  );
+create policy "people change themselves" on public.users for update to authenticated
+  using (organization_id = (select private.current_organization_id()) and id = (select private.current_user_id()))
+  with check (organization_id = (select private.current_organization_id()) and id = (select private.current_user_id()));
+
+create policy "people read their own login" on public.user_logins for select to authenticated
+  using (auth_user_id = (select auth.uid()));
+
+create policy "admins read invitations" on public.invitations for select to authenticated
+  using (organization_id = (select private.organization_as('{admin}')));
+
+revoke all on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations
+  from public, anon, authenticated, service_role;
+revoke all on private.bells, private.webhook_deliveries, private.runs, private.schedules
+  from public, anon, authenticated, service_role;
+
+grant select on public.organizations, public.users, public.user_logins, public.invitations to authenticated;
+-- Only these columns: role, organisation, activity and dates of joining are not the person's to change.
+grant update (time_zone, away_from, away_until) on public.users to authenticated;
+grant select, insert, update, delete on public.org_settings_kv to authenticated;
+grant select, insert, update, delete
+  on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations to service_role;
+grant select, update on private.bells to service_role;
+grant select, insert on private.webhook_deliveries to service_role;
+grant select, insert, update on private.runs to service_role;
+grant select, update on private.schedules to service_role;
+
+create trigger users_stamp_reactivation before update of is_active on public.users
+  for each row when (new.is_active and not old.is_active and new.reactivated_at is not distinct from old.reactivated_at)
+  execute function private.stamp_reactivation();
+
+-- The platform's own table, hence the name that says whose trigger it is. It fires when an address becomes confirmed.
+create trigger attend_link_invited_login after insert or update of email, email_confirmed_at on auth.users
+  for each row when (new.email_confirmed_at is not null)
+  execute function private.link_invited_login();

@@ -1,0 +1,34 @@
+create function public.should_notify(
+  p_user_id uuid, p_scenario text, p_subject text default null, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_organization_id uuid := private.organization_of_user(p_user_id);
+  v_reason text;
+  v_until timestamptz;
+begin
+  perform private.check_scenario_type(p_scenario);
+  select max(cd.last_triggered_at + make_interval(hours => 24 * cd.cooldown_days)) into v_until
+  from private.cooldowns cd
+  where cd.organization_id = v_organization_id and cd.user_id = p_user_id and cd.scenario = p_scenario
+    and (p_subject is null or cd.subject = p_subject);
+  select case
+      when not u.is_active then 'person_inactive'
+      when exists (
+        select from public.notification_preferences np
+        where np.organization_id = v_organization_id and np.user_id = p_user_id
+          and np.scenario in ('all', p_scenario) and np.channel = 'all' and not np.is_enabled) then 'opted_out'
+      when v_until > p_now then 'cooling_down'
+    end into v_reason
+  from public.users u
+  where u.organization_id = v_organization_id and u.id = p_user_id;
+  return jsonb_build_object('allowed', v_reason is null, 'reason', v_reason,
+    'until', case when v_reason = 'cooling_down' then v_until end);
+end;
+$$;
+comment on function public.should_notify(uuid, text, text, timestamptz) is
+  'Advice: whether a notification would pass activity, preference and cooldown now; without a subject, any cooldown of the scenario counts. Only enqueue_notification decides. PT404 unknown_user, PT400 unknown_scenario.';
+revoke all on function public.should_notify(uuid, text, text, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function public.should_notify(uuid, text, text, timestamptz) to service_role;
