@@ -1,0 +1,59 @@
+"""Fixtures every test may use. `ATTEND_STACK` chooses what they stand on: `embedded` (default) or `supabase`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import database as databases
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "faults: kills processes or drops messages on purpose")
+    config.addinivalue_line("markers", "slow: takes more than about ten seconds")
+
+
+def on_real_stack() -> bool:
+    """Whether the suite runs against a real `supabase start`."""
+    return os.environ.get("ATTEND_STACK", "embedded") == "supabase"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """The Postgres server of this test process."""
+    if on_real_stack():
+        yield databases.GivenServer(
+            os.environ.get("ATTEND_DB_URL", "postgresql://postgres:postgres@127.0.0.1:54322/postgres")
+        )
+        return
+    cluster = databases.start_cluster("main")
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def template_database(cluster: databases.Server) -> str:
+    """Name of a database with every migration applied as `postgres`; clone it, do not connect to it."""
+    return "postgres" if on_real_stack() else databases.make_template(cluster)
+
+
+@pytest.fixture(scope="module")
+def database(
+    cluster: databases.Server, template_database: str, request: pytest.FixtureRequest
+) -> Iterator[databases.Database]:
+    """A fresh database with every migration applied, one for each test file.
+
+    On a real stack it is the stack's own database, emptied of what the file before left.
+    """
+    if on_real_stack():
+        database = databases.Database(cluster, "postgres")
+        databases.empty(database)
+        yield database
+        database.close()
+        return
+    database = databases.clone_database(cluster, template_database, request.module.__name__)
+    yield database
+    databases.drop_database(database)
