@@ -746,3 +746,5 @@ create constraint trigger scenario_marks_ring_bell after insert on private.scena
   deferrable initially deferred
   for each row when (new.rings)
   execute function private.ring_bell_at_commit('scenario-trigger-engine', 'public', 'activities');
+
+insert into private.bells (function_name) values ('scenario-trigger-engine');
