@@ -1,0 +1,1 @@
+"""One folder, one deployable HTTP function. A function imports `shared`, never another function."""

@@ -1,0 +1,210 @@
+"""The scenario trigger engine: the interfaces of its source document under their Python names.
+
+SQL decides, because the decision is about sets and must be atomic with its effects; this class says what is asked, in
+which order, and for how long. Interfaces of milestones and certificates come with those scenarios. Source: "Scenario
+Trigger Engine" (Interfaces), rules.md §3.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from functions.scenario_trigger_engine.payload import (
+    SCHEMA,
+    WATCHED_TABLES,
+    ActivityContactRow,
+    ActivityRow,
+    Bell,
+    Event,
+    RowChange,
+    Schedule,
+)
+from functions.scenario_trigger_engine.store import EnqueueOutcome, InactivityAnswer, ScenarioStore
+from shared.cooldown import LastTriggered, NotifyAdvice
+from shared.logs import get_logger
+from shared.runs import Counts, Pace, RunOutcome, RunReport
+
+log = get_logger(__name__)
+
+type ScenarioType = Literal["inactivity"]
+
+
+class EventOutcome(BaseModel):
+    """The answer to an event. Each outcome is normal; absent parts are left out of the JSON.
+
+    `drained`, `evaluated`: done. `ignored`: nothing to do, for `reason`. `finished`, `in_progress`, `busy`,
+    `lease_lost`: of a run, see `shared.runs.RunOutcome`.
+    """
+
+    outcome: Literal["drained", "evaluated", "ignored", "finished", "in_progress", "busy", "lease_lost"]
+    reason: str | None = None
+    table: str | None = None
+    marks: int | None = None
+    people: int | None = None
+    counts: Counts | None = None
+    more: bool | None = None
+    stopped_by: Literal["time_budget", "shutdown"] | None = None
+    run: RunReport | None = None
+
+
+class ScenarioTriggerEngine:
+    """The eight interfaces, less the two of scenarios that are not built yet.
+
+    Holds no state: any number of instances may work at once, on the same run and the same marks.
+    """
+
+    def __init__(self, store: ScenarioStore, pace: Pace) -> None:
+        self._store = store
+        self._pace = pace
+
+    async def evaluate_inactivity_scenario(
+        self, user_id: UUID, threshold_days: int, *, now: datetime | None = None
+    ) -> InactivityAnswer:
+        """Evaluate inactivity for one person, without any effect and without regard to preference and cooldown.
+
+        Matches an active peer mentor who is not away and whose anchor (the latest of last completed activity,
+        `joined_at`, `reactivated_at`, and `away_until` once past) is at least `threshold_days` before `now`.
+
+        Raises:
+            Refused: `unknown_user` (404), `threshold_days_out_of_range` (400, with the range in details).
+            DatabaseError: any other of its kinds.
+        """
+        return await self._store.evaluate_inactivity(user_id, threshold_days, now)
+
+    async def should_notify(
+        self, user_id: UUID, scenario_type: ScenarioType, *, subject: str | None = None, now: datetime | None = None
+    ) -> NotifyAdvice:
+        """Say whether preference and cooldown would let a notification pass now. Advice; the claim asks again.
+
+        Raises:
+            Refused: `unknown_user` (404), `unknown_scenario` (400).
+            DatabaseError: any other of its kinds.
+        """
+        return await self._store.should_notify(user_id, scenario_type, subject, now)
+
+    async def enqueue_notification(
+        self,
+        user_id: UUID,
+        scenario_type: ScenarioType,
+        context_data: Mapping[str, Any],
+        *,
+        subject: str | None = None,
+        cooldown_days: int | None = None,
+        now: datetime | None = None,
+    ) -> EnqueueOutcome:
+        """Claim, and if the claim holds, make the notification and its outbox row, all in one transaction.
+
+        Two callers racing make one notification: the other is told `cooling_down`. `context_data` is stored with it
+        as JSON. Not being told is an outcome, no error.
+
+        Raises:
+            Refused: `unknown_user` (404), `unknown_scenario` (400).
+            DatabaseError: any other of its kinds; with `may_have_run`, ask again only after looking.
+        """
+        return await self._store.enqueue_notification(
+            user_id, scenario_type, context_data, subject=subject, cooldown_days=cooldown_days, now=now
+        )
+
+    async def record_last_triggered(
+        self, user_id: UUID, scenario_type: ScenarioType, *, subject: str | None = None, at: datetime | None = None
+    ) -> LastTriggered:
+        """Record that a sender outside told the person. Idempotent; never moves backwards.
+
+        Raises:
+            Refused: `unknown_user` (404), `unknown_scenario` (400).
+            DatabaseError: any other of its kinds.
+        """
+        return await self._store.record_last_triggered(user_id, scenario_type, subject, at)
+
+    async def run_scheduled_evaluation(self, *, now: datetime | None = None) -> RunOutcome:
+        """Evaluate everybody, in chunks, until done or until the time budget is over; the next call goes on.
+
+        Two at once are safe: one works, the other hears `busy`. A missed call needs no repair.
+
+        Raises:
+            DatabaseError: any of its kinds. Chunks already done stay done.
+        """
+        return await self._store.work_through_everybody(self._pace, now)
+
+    async def handle_database_event(self, event: Event, *, now: datetime | None = None) -> EventOutcome:
+        """Answer a bell, a schedule or a row payload; what concerns nobody is `ignored`, with the reason.
+
+        Raises:
+            MalformedBody: a row payload of a watched table lacks the columns that say whom it concerns.
+            DatabaseError: any of its kinds. What was marked stays marked.
+        """
+        match event:
+            case Schedule(schedule="scenario-evaluation"):
+                return _of_run(await self.run_scheduled_evaluation(now=now))
+            case Schedule():
+                return await self._drain(now)
+            case Bell() | RowChange() if event.schema_name != SCHEMA or event.table not in WATCHED_TABLES:
+                log.info("event_ignored", schema=event.schema_name, table=event.table)
+                return EventOutcome(outcome="ignored", reason="unknown_table", table=event.table)
+            case Bell():
+                return await self._drain(now)
+            case RowChange():
+                return await self._evaluate_row(event, now)
+
+    async def _drain(self, now: datetime | None) -> EventOutcome:
+        began = self._pace.monotonic()
+        marks, people = 0, 0
+        counts: Counts = {}
+        while True:
+            result = await self._store.drain_marks(self._pace.chunk_size, now)
+            marks += result.marks
+            people += result.people
+            _add(counts, result.counts)
+            # "more" without a mark for us: other instances hold the rest, and asking again would only spin.
+            if not result.more or result.marks == 0:
+                return _drained(marks, people, counts, more=result.more)
+            if self._pace.stopping():
+                return _drained(marks, people, counts, more=True, stopped_by="shutdown")
+            if self._pace.monotonic() - began >= self._pace.time_budget:
+                return _drained(marks, people, counts, more=True, stopped_by="time_budget")
+
+    async def _evaluate_row(self, change: RowChange, now: datetime | None) -> EventOutcome:
+        concerned: dict[UUID, set[UUID]] = {}
+        if change.table == "activities":
+            for row in change.rows(ActivityRow):
+                concerned.setdefault(row.organization_id, set()).add(row.user_id)
+        else:
+            for link in change.rows(ActivityContactRow):
+                owners = await self._store.owners_of_activity(link.organization_id, link.activity_id)
+                concerned.setdefault(link.organization_id, set()).update(owners)
+        people = 0
+        counts: Counts = {}
+        for organization_id, user_ids in concerned.items():
+            if user_ids:
+                result = await self._store.evaluate_people(organization_id, sorted(user_ids), now)
+                people += result.people
+                _add(counts, result.counts)
+        if not any(concerned.values()):
+            return EventOutcome(outcome="ignored", reason="concerns_nobody", table=change.table)
+        return EventOutcome(outcome="evaluated", people=people, counts=counts)
+
+
+def _of_run(run: RunOutcome) -> EventOutcome:
+    return EventOutcome(outcome=run.outcome, run=run.run, stopped_by=run.stopped_by)
+
+
+def _drained(
+    marks: int,
+    people: int,
+    counts: Counts,
+    *,
+    more: bool,
+    stopped_by: Literal["time_budget", "shutdown"] | None = None,
+) -> EventOutcome:
+    log.info("marks_drained", marks=marks, people=people, more=more, counts=counts, stopped_by=stopped_by)
+    return EventOutcome(outcome="drained", marks=marks, people=people, counts=counts, more=more, stopped_by=stopped_by)
+
+
+def _add(total: Counts, part: Counts) -> None:
+    for scenario, gates in part.items():
+        sums = total.setdefault(scenario, {})
+        for gate, number in gates.items():
+            sums[gate] = sums.get(gate, 0) + number

@@ -1,0 +1,1 @@
+"""What the deployable functions share. Imports no function, and nothing of the command line."""
