@@ -396,7 +396,6 @@ create function private.explanations(
 returns jsonb
 language sql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
       'user_id', g.user_id, 'scenario', 'inactivity', 'rule_id', g.rule_id, 'subject', g.subject, 'gate', g.gate,
@@ -419,11 +418,14 @@ create function private.inactivity_facts(
 returns table (
   user_id uuid, role public.user_role, is_active boolean, is_away boolean, away_until timestamptz,
   last_activity_at timestamptz, anchor_at timestamptz)
-language sql stable
+language plpgsql stable
 set search_path = ''
--- The arguments decide the plan: a range of people, a list of them, or one.
+-- The arguments decide the plan: a range of people, a list of them, or one. (plpgsql, because a function in SQL is planned
+-- without knowing its arguments, whatever the plan cache is told.)
 set plan_cache_mode = force_custom_plan
 as $$
+begin
+  return query
   select u.id, u.role, u.is_active,
     coalesce(u.away_from <= p_now and (u.away_until is null or p_now < u.away_until), false),
     u.away_until, activity.last_activity_at,
@@ -441,6 +443,7 @@ as $$
     and (p_from_user is null or u.id >= p_from_user)
     and (p_to_user is null or u.id < p_to_user)
     and (p_user_ids is null or u.id = any (p_user_ids));
+end;
 $$;
 comment on function private.inactivity_facts(uuid, uuid, uuid, uuid[], timestamptz) is
   'What the inactivity scenario knows of each person of a range (from inclusive, to exclusive, null: open) or list. anchor_at: latest of the last completed activity, joined_at, reactivated_at and a past away_until (rules.md §3).';
@@ -453,41 +456,47 @@ returns table (
   user_id uuid, rule_id uuid, subject text, gate text, role public.user_role, away_until timestamptz,
   last_activity_at timestamptz, anchor_at timestamptz, threshold_days integer, crossed_at timestamptz, opted_out_of text,
   cooldown_days integer, cooldown_until timestamptz)
-language sql stable
+language plpgsql stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
-  select g.user_id, g.rule_id, g.rule_id::text,
+begin
+  return query
+  select m.user_id, m.rule_id, m.rule_id::text,
     case
-      when not g.is_enabled then 'rule_disabled'
-      when not g.is_active then 'person_inactive'
-      when g.is_away then 'away'
-      when g.role <> 'peer_mentor' or g.crossed_at > p_now then 'not_matched'
-      when g.opted_out_of is not null then 'opted_out'
-      when g.cooldown_until > p_now then 'cooling_down'
+      when m.unmatched_gate is not null then m.unmatched_gate
+      when p.opted_out_of is not null then 'opted_out'
+      when p.cooldown_until > p_now then 'cooling_down'
       else 'would_send'
     end,
-    g.role, g.away_until, g.last_activity_at, g.anchor_at, g.threshold_days, g.crossed_at, g.opted_out_of,
-    g.cooldown_days, g.cooldown_until
+    m.role, m.away_until, m.last_activity_at, m.anchor_at, m.threshold_days, m.crossed_at, p.opted_out_of,
+    m.cooldown_days, p.cooldown_until
   from (
-    select f.*, r.id as rule_id, r.is_enabled, r.threshold_days, r.cooldown_days,
-      -- Days are 24 hours: a threshold does not move with anybody's clock change.
-      f.anchor_at + make_interval(hours => 24 * r.threshold_days) as crossed_at,
-      preference.opted_out_of,
-      cd.last_triggered_at + make_interval(hours => 24 * r.cooldown_days) as cooldown_until
+    select f.user_id, f.role, f.away_until, f.last_activity_at, f.anchor_at,
+      r.id as rule_id, r.threshold_days, r.cooldown_days, c.crossed_at,
+      case
+        when not r.is_enabled then 'rule_disabled'
+        when not f.is_active then 'person_inactive'
+        when f.is_away then 'away'
+        when f.role <> 'peer_mentor' or c.crossed_at > p_now then 'not_matched'
+      end as unmatched_gate
     from public.scenario_rules r
     cross join private.inactivity_facts(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now) f
-    left join lateral (
-      select min(np.scenario) as opted_out_of
-      from public.notification_preferences np
-      where np.organization_id = p_organization_id and np.user_id = f.user_id
-        and np.scenario in ('all', 'inactivity') and np.channel = 'all' and not np.is_enabled
-    ) preference on true
-    left join private.cooldowns cd
-      on cd.organization_id = p_organization_id and cd.user_id = f.user_id
-      and cd.scenario = 'inactivity' and cd.subject = r.id::text
+    -- Days are 24 hours: a threshold does not move with anybody's clock change.
+    cross join lateral (select f.anchor_at + make_interval(hours => 24 * r.threshold_days) as crossed_at) c
     where r.organization_id = p_organization_id and r.type = 'inactivity'
-  ) g;
+  ) m
+  -- Two probes for each of the few who match, so that a chunk costs the same however many have been told before.
+  left join lateral (
+    select
+      (select min(np.scenario) from public.notification_preferences np
+       where np.organization_id = p_organization_id and np.user_id = m.user_id
+         and np.scenario in ('all', 'inactivity') and np.channel = 'all' and not np.is_enabled) as opted_out_of,
+      (select cd.last_triggered_at + make_interval(hours => 24 * m.cooldown_days) from private.cooldowns cd
+       where cd.organization_id = p_organization_id and cd.user_id = m.user_id
+         and cd.scenario = 'inactivity' and cd.subject = m.rule_id::text) as cooldown_until
+  ) p on m.unmatched_gate is null;
+end;
 $$;
 comment on function private.inactivity_gates(uuid, uuid, uuid, uuid[], timestamptz) is
   'The inactivity scenario, whole: for every person of a range or list (as in private.inactivity_facts) and every rule of the organisation, the first gate that holds at p_now, or would_send, with the values it compared. Live, dry-run and explanation read this and nothing else (rules.md §3).';
@@ -603,18 +612,21 @@ comment on function private.mark_people(uuid[], uuid[]) is
 revoke all on function private.mark_people(uuid[], uuid[]) from public, anon, authenticated, service_role;
 
 create function private.next_people(p_organization_id uuid, p_from_user uuid, p_limit integer) returns uuid[]
-language sql stable
+language plpgsql stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
-  select coalesce(array_agg(p.id order by p.id), '{}')
-  from (
-    select u.id
-    from public.users u
-    where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user)
-    order by u.id
-    limit p_limit + 1
-  ) p;
+begin
+  return (
+    select coalesce(array_agg(p.id order by p.id), '{}')
+    from (
+      select u.id
+      from public.users u
+      where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user)
+      order by u.id
+      limit p_limit + 1
+    ) p);
+end;
 $$;
 comment on function private.next_people(uuid, uuid, integer) is
   'The ids of the next p_limit people of an organisation in key order, and of one more: the exclusive end of their range.';

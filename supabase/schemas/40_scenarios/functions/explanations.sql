@@ -3,7 +3,6 @@ create function private.explanations(
 returns jsonb
 language sql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
       'user_id', g.user_id, 'scenario', 'inactivity', 'rule_id', g.rule_id, 'subject', g.subject, 'gate', g.gate,

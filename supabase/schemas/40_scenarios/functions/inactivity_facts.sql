@@ -3,11 +3,14 @@ create function private.inactivity_facts(
 returns table (
   user_id uuid, role public.user_role, is_active boolean, is_away boolean, away_until timestamptz,
   last_activity_at timestamptz, anchor_at timestamptz)
-language sql stable
+language plpgsql stable
 set search_path = ''
--- The arguments decide the plan: a range of people, a list of them, or one.
+-- The arguments decide the plan: a range of people, a list of them, or one. (plpgsql, because a function in SQL is planned
+-- without knowing its arguments, whatever the plan cache is told.)
 set plan_cache_mode = force_custom_plan
 as $$
+begin
+  return query
   select u.id, u.role, u.is_active,
     coalesce(u.away_from <= p_now and (u.away_until is null or p_now < u.away_until), false),
     u.away_until, activity.last_activity_at,
@@ -25,6 +28,7 @@ as $$
     and (p_from_user is null or u.id >= p_from_user)
     and (p_to_user is null or u.id < p_to_user)
     and (p_user_ids is null or u.id = any (p_user_ids));
+end;
 $$;
 comment on function private.inactivity_facts(uuid, uuid, uuid, uuid[], timestamptz) is
   'What the inactivity scenario knows of each person of a range (from inclusive, to exclusive, null: open) or list. anchor_at: latest of the last completed activity, joined_at, reactivated_at and a past away_until (rules.md §3).';
