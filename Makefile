@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 # Tools start with `#!/usr/bin/env node`; the environment's own node serves machines that have none.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(abspath $(BIN)):$(PATH)
 # Nothing below asks questions, phones home, or depends on who runs it.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -138,14 +138,15 @@ $(DEPS): requirements/dev.txt | $(PY)
 	@echo "Installing the locked packages of requirements/dev.txt"
 	@uv --version >/dev/null 2>&1 && \
 	  uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt || \
-	  $(PY) -m pip install --quiet --require-hashes -r requirements/dev.txt
+	  $(PY) -m pip install -qq --require-hashes -r requirements/dev.txt
 	@touch $@
 
 $(PROJECT): $(DEPS) pyproject.toml
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(TOOLS): package.json package-lock.json | $(DEPS)
 	@echo "Installing the pinned tools of package.json"
-	@$(BIN)/npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
+	@[ -w "$${HOME:-/nonexistent}" ] || export npm_config_cache="$(abspath $(VENV))/npm-cache"; \
+	  $(BIN)/npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
