@@ -40,7 +40,8 @@ _SHAPES = re.compile(
     | \beyJ[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*  # JWTs
     | (?i:\b(?:bearer|basic)\s+[A-Za-z0-9._~+/=\-]{8,})
     | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                       # user and password of a URL
-    | [A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}      # e-mail addresses
+    # E-mail addresses. Tried at the start of a word only, and possessive: a long word costs its length, not its square.
+    | (?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]++@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}
     """,
     re.VERBOSE,
 )
@@ -69,8 +70,9 @@ class Redaction:
         """Redact within a text, and shorten it."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
-        text = _SHAPES.sub(REDACTED, text)
-        return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
+        # Shortened before as well as after, with room for what straddles the cut: the shapes cost time.
+        short = _SHAPES.sub(REDACTED, text[: _LONGEST_TEXT + 500])[:_LONGEST_TEXT]
+        return short if len(text) <= _LONGEST_TEXT else f"{short}… ({len(text)} characters)"
 
     def _value(self, key: str, value: object) -> object:
         if value is None or isinstance(value, bool | int | float):
@@ -117,6 +119,17 @@ def format_exception(error: BaseException) -> str:
     return "\ncaused by:\n".join(blocks)
 
 
+class _Stderr(logging.Handler):
+    """Writes to whatever `sys.stderr` is at that moment, so that redirecting it later works."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not fail the work it tells of
+            self.handleError(record)
+
+
 def configure(level: str = "info") -> None:
     """Send structlog's and the standard library's records through one chain. Idempotent; opens nothing."""
     before: list[structlog.typing.Processor] = [
@@ -144,9 +157,8 @@ def configure(level: str = "info") -> None:
             redaction,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        keep_exc_info=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
