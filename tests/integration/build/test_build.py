@@ -13,8 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from attend.build import MARKER, REPOSITORY, BuildError, assemble, function_names
+from attend.build import MARKER, REPOSITORY, BuildError, assemble, function_names, register
 
 FUNCTIONS = function_names()
 START_SECONDS = 30.0
@@ -168,3 +170,28 @@ def test_a_function_without_a_lock_is_not_built(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "functions", tmp_path / "functions")
     with pytest.raises(BuildError, match="make lock"):
         assemble(FUNCTIONS[0], tmp_path / "out", repository=tmp_path)
+
+
+@pytest.fixture
+def command_line() -> typer.Typer:
+    app = typer.Typer()
+    app.callback()(lambda: None)  # so that `build` keeps its name, as in the whole command line
+    register(app)
+    return app
+
+
+def test_the_command_says_what_it_built_and_how_to_make_the_container(
+    command_line: typer.Typer, tmp_path: Path
+) -> None:
+    said = CliRunner().invoke(command_line, ["build", FUNCTIONS[0], "--output", str(tmp_path / "out")])
+    assert said.exit_code == 0, said.output
+    assert "sha256:" in said.output
+    assert f"docker build --build-arg FUNCTION={FUNCTIONS[0]}" in said.output
+    assert (tmp_path / "out" / "main.py").is_file()
+
+
+def test_the_command_refuses_an_unknown_function_without_a_traceback(command_line: typer.Typer, tmp_path: Path) -> None:
+    said = CliRunner().invoke(command_line, ["build", "no-such-function", "--output", str(tmp_path / "out")])
+    assert said.exit_code == 2
+    assert "no function 'no-such-function'" in said.output
+    assert "Traceback" not in said.output
