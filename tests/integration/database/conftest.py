@@ -1,0 +1,52 @@
+"""Databases of both default-privilege modes, and the schema files they were made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attend.stack import installation, migrations
+from attend.stack.cluster import Cluster
+from attend.stack.processes import postgres_account
+from tests.conftest import on_real_stack
+from tests.support import database as databases
+
+ROOT = Path(__file__).parents[3]
+# What the platform gives to new tables and functions in `public`: something to the API roles, or next to nothing.
+MODES = {"exposed": True, "closed": False}
+
+
+@pytest.fixture(scope="session")
+def closed_cluster() -> Iterator[Cluster]:
+    """A server in the mode the suite does not run in."""
+    home = installation.clusters_directory(postgres_account())
+    cluster = Cluster(home / f"test-{os.getpid()}-other", expose_new_tables=not databases.exposes_new_tables())
+    cluster.start()
+    yield cluster
+    cluster.remove()
+
+
+def server_of(mode: str, request: pytest.FixtureRequest) -> databases.Server:
+    """The server of a default-privilege mode; the real stack has the one it was started with."""
+    if MODES[mode] == databases.exposes_new_tables():
+        return request.getfixturevalue("cluster")
+    if on_real_stack():
+        pytest.skip("a real stack has the one default-privilege mode it was started with")
+    return request.getfixturevalue("closed_cluster")
+
+
+@pytest.fixture(scope="session", params=list(MODES))
+def catalogue(request: pytest.FixtureRequest) -> Iterator[databases.Database]:
+    """A database with every migration applied, in each default-privilege mode. Read it only."""
+    server = server_of(request.param, request)
+    if MODES[request.param] == databases.exposes_new_tables():
+        template = request.getfixturevalue("template_database")
+    else:
+        template = "postgres"
+        migrations.apply(server.dsn(), databases.MIGRATIONS)
+    database = databases.Database(server, template)
+    yield database
+    database.close()

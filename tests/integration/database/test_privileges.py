@@ -1,0 +1,230 @@
+"""Who may do what, object by object: the whole matrix, so that a grant more or less is a failing test."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from tests.support.database import Database
+
+ALL = "delete insert select update"
+
+# relation → role → privileges. Roles and relations that are missing here have nothing.
+RELATIONS: dict[str, dict[str, str]] = {
+    "public.organizations": {"authenticated": "select", "service_role": ALL},
+    "public.org_settings_kv": {"authenticated": ALL, "service_role": ALL},
+    "public.users": {"authenticated": "select", "service_role": ALL},
+    "public.user_logins": {"authenticated": "select", "service_role": ALL},
+    "public.invitations": {"authenticated": "select", "service_role": ALL},
+    "public.activity_types": {"authenticated": "insert select update", "service_role": ALL},
+    "public.contacts": {"authenticated": "insert select", "service_role": ALL},
+    "public.activities": {"authenticated": "delete select", "service_role": ALL},
+    "public.activity_contacts": {"authenticated": "delete insert select", "service_role": ALL},
+    "public.notification_preferences": {"authenticated": ALL, "service_role": ALL},
+    "public.notifications": {"authenticated": "select", "service_role": ALL},
+    "public.scenario_rules": {"authenticated": "select", "service_role": ALL},
+    "private.bells": {"service_role": "select update"},
+    "private.webhook_deliveries": {"service_role": "insert select"},
+    "private.runs": {"service_role": "insert select update"},
+    "private.schedules": {"service_role": "select update"},
+    "private.outbox": {"service_role": ALL},
+    "private.cooldowns": {"service_role": ALL},
+    "private.scenario_marks": {"service_role": "delete select update"},
+}
+
+# Column by column, where a role may write only some.
+COLUMNS: dict[tuple[str, str, str], str] = {
+    ("public.users", "authenticated", "update"): "away_from away_until time_zone",
+    ("public.contacts", "authenticated", "update"): "display_name",
+    ("public.notifications", "authenticated", "update"): "dismissed_at read_at",
+    ("public.activities", "authenticated", "insert"): (
+        "activity_type_id approval duration_minutes id occurred_at organization_id proxy_registered_by status user_id"
+    ),
+    ("public.activities", "authenticated", "update"): (
+        "activity_type_id approval duration_minutes occurred_at status user_id"
+    ),
+}
+
+# function → roles besides the owner. The rest of the functions are nobody's.
+FUNCTIONS: dict[str, str] = {
+    # People, through the API.
+    "public.invite_user": "authenticated",
+    "public.revoke_invitation": "authenticated",
+    "public.change_user": "authenticated",
+    # Functions of the project, through the API with the secret key.
+    "public.start_run": "service_role",
+    "public.evaluate_chunk": "service_role",
+    "public.pause_run": "service_role",
+    "public.run_report": "service_role",
+    "public.drain_scenario_marks": "service_role",
+    "public.evaluate_people": "service_role",
+    "public.evaluate_inactivity": "service_role",
+    "public.should_notify": "service_role",
+    "public.enqueue_notification": "service_role",
+    "public.record_last_triggered": "service_role",
+    "public.dry_run_scenarios": "service_role",
+    "public.explain_scenarios": "service_role",
+    "public.find_webhook_delivery": "service_role",
+    "public.record_webhook_delivery": "service_role",
+    # What policies and checks ask on behalf of the reader.
+    "private.current_user_id": "authenticated service_role",
+    "private.current_organization_id": "authenticated service_role",
+    "private.organization_as": "authenticated service_role",
+    "private.is_setting_valid": "authenticated service_role",
+    "private.is_time_zone": "authenticated service_role",
+    "private.is_scenario_type": "authenticated service_role",
+    "private.scenario_types": "authenticated service_role",
+    "private.local_date": "authenticated service_role",
+    "private.local_midnight": "authenticated service_role",
+    # What the functions above are made of; they run as their caller.
+    "private.add_counts": "service_role",
+    "private.advance_run": "service_role",
+    "private.check_scenario_type": "service_role",
+    "private.claim_notifications": "service_role",
+    "private.decide": "service_role",
+    "private.explanations": "service_role",
+    "private.inactivity_facts": "service_role",
+    "private.inactivity_gates": "service_role",
+    "private.new_bell_id": "service_role",
+    "private.next_people": "service_role",
+    "private.organization_of_user": "service_role",
+    "private.post_signed": "service_role",
+    "private.ring_again": "service_role",
+    "private.time_zone_of_user": "service_role",
+}
+
+GRANTED = """
+  select n.nspname || '.' || {name} as object, coalesce(r.rolname, 'PUBLIC') as role,
+    lower(x.privilege_type) as privilege
+  from {catalog} o
+  join pg_namespace n on n.oid = o.{namespace}
+  cross join lateral aclexplode(coalesce(o.{acl}, acldefault('{kind}', o.{owner}))) x
+  left join pg_roles r on r.oid = x.grantee
+  where n.nspname in ('public', 'private') and x.grantee <> o.{owner} and {filter}
+    and not exists (select from pg_depend d where d.objid = o.oid and d.deptype = 'e')
+"""
+
+
+def gather(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows:
+        found[row["object"]][row["role"]].add(row["privilege"])
+    return {name: {role: " ".join(sorted(p)) for role, p in roles.items()} for name, roles in found.items()}
+
+
+def granted(catalogue: Database, **parts: str) -> dict[str, dict[str, str]]:
+    return gather(catalogue.rows(GRANTED.format(**parts)))
+
+
+def test_relations_are_granted_as_the_matrix_says(catalogue: Database) -> None:
+    found = granted(
+        catalogue,
+        name="o.relname",
+        catalog="pg_class",
+        namespace="relnamespace",
+        acl="relacl",
+        kind="r",
+        owner="relowner",
+        filter="o.relkind in ('r', 'p', 'v', 'm', 'f')",
+    )
+    assert found == RELATIONS
+
+
+def test_columns_are_granted_as_the_matrix_says(catalogue: Database) -> None:
+    rows = catalogue.rows(
+        "select n.nspname || '.' || c.relname as relation, coalesce(r.rolname, 'PUBLIC') as role,"
+        "  lower(x.privilege_type) as privilege, string_agg(a.attname, ' ' order by a.attname) as columns"
+        " from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
+        " cross join lateral aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee"
+        " where n.nspname in ('public', 'private') group by 1, 2, 3"
+    )
+    assert {(r["relation"], r["role"], r["privilege"]): r["columns"] for r in rows} == COLUMNS
+
+
+def test_functions_are_granted_as_the_matrix_says(catalogue: Database) -> None:
+    found = granted(
+        catalogue,
+        name="o.proname",
+        catalog="pg_proc",
+        namespace="pronamespace",
+        acl="proacl",
+        kind="f",
+        owner="proowner",
+        filter="true",
+    )
+    assert found == {name: dict.fromkeys(roles.split(), "execute") for name, roles in FUNCTIONS.items()}
+
+
+def test_sequences_are_granted_to_nobody(catalogue: Database) -> None:
+    """An identity column needs no right on its sequence."""
+    found = granted(
+        catalogue,
+        name="o.relname",
+        catalog="pg_class",
+        namespace="relnamespace",
+        acl="relacl",
+        kind="s",
+        owner="relowner",
+        filter="o.relkind = 'S'",
+    )
+    assert found == {}
+
+
+def test_the_private_schema_is_used_by_signed_in_people_and_the_service_alone(catalogue: Database) -> None:
+    rows = catalogue.rows(
+        "select coalesce(r.rolname, 'PUBLIC') as role, x.privilege_type as privilege"
+        " from pg_namespace n cross join lateral aclexplode(n.nspacl) x left join pg_roles r on r.oid = x.grantee"
+        " where n.nspname = 'private' and x.grantee <> n.nspowner"
+    )
+    assert sorted((r["role"], r["privilege"]) for r in rows) == [("authenticated", "USAGE"), ("service_role", "USAGE")]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticator", "supabase_auth_admin", "supabase_functions_admin"])
+def test_nobody_else_has_any_privilege_at_all(catalogue: Database, role: str) -> None:
+    """By whatever way it would come: a grant, a grant to PUBLIC, a membership that is inherited, a default."""
+    privileges = ["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"]
+    relations = catalogue.rows(
+        "select c.oid::regclass::text as relation, p as privilege from pg_class c, unnest(%s::text[]) p"
+        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)"
+        " and c.relkind in ('r', 'p', 'v', 'm') and has_table_privilege(%s, c.oid, p)",
+        (privileges, role),
+    )
+    functions = catalogue.rows(
+        "select p.oid::regprocedure::text from pg_proc p"
+        " where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace)"
+        " and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')"
+        " and has_function_privilege(%s, p.oid, 'execute')",
+        (role,),
+    )
+    sequences = catalogue.rows(
+        "select c.oid::regclass::text from pg_class c"
+        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace) and c.relkind = 'S'"
+        " and case when c.relkind = 'S' then has_sequence_privilege(%s, c.oid, 'usage, select, update') end",
+        (role,),
+    )
+    assert (relations, functions, sequences) == ([], [], [])
+    assert not catalogue.value("select has_schema_privilege(%s, 'private', 'usage, create')", (role,))
+
+
+@pytest.mark.parametrize("role", ["authenticated", "service_role"])
+def test_nobody_truncates_or_hangs_triggers_on_tables(catalogue: Database, role: str) -> None:
+    assert not catalogue.rows(
+        "select c.oid::regclass::text, p from pg_class c, unnest('{truncate,references,trigger,maintain}'::text[]) p"
+        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace) and c.relkind in ('r', 'p')"
+        " and has_table_privilege(%s, c.oid, p)",
+        (role,),
+    )
+
+
+def test_everything_of_ours_belongs_to_postgres(catalogue: Database) -> None:
+    """Definer functions run as their owner: one that belonged to a superuser would be a way up."""
+    assert not catalogue.rows(
+        "select o.name, o.owner::regrole::text from ("
+        "  select c.oid::regclass::text, c.relowner, c.relnamespace, c.oid from pg_class c"
+        "  union all select p.oid::regprocedure::text, p.proowner, p.pronamespace, p.oid from pg_proc p"
+        ") o (name, owner, namespace, oid)"
+        " where o.namespace in ('public'::regnamespace, 'private'::regnamespace) and o.owner <> 'postgres'::regrole"
+        " and not exists (select from pg_depend d where d.objid = o.oid and d.deptype = 'e')"
+    )
