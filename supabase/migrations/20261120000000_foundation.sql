@@ -156,10 +156,10 @@ language plpgsql stable strict parallel safe
 set search_path = ''
 as $$
 begin
-  -- Postgres also takes abbreviations and POSIX strings ("XYZ5") for zones. Only Etc zones may hold a digit, so a POSIX
-  -- string, which needs one, never gets to the conversion. The server's own zone table answers the rest, a thousand times
+  -- Postgres also takes abbreviations and POSIX strings ("XYZ5", "Etc/GMT+99") for zones, and any case. Only the Etc zones
+  -- that exist may hold a digit, so a POSIX string, which needs one, never gets to the conversion. The server's own zone table answers the rest, a thousand times
   -- quicker than the view pg_timezone_names.
-  if p_name !~ '^(UTC|Etc/GMT([+-]?[0-9]{1,2})?|[A-Za-z_]+(/[A-Za-z_-]+)+)$' then
+  if p_name !~ '^(UTC|Etc/GMT(0|[+-]([0-9]|1[0-2])|-1[34])?|[A-Z][A-Za-z_]*(/[A-Z][A-Za-z_-]*)+)$' then
     return false;
   end if;
   perform timestamptz '2000-01-01 00:00+00' at time zone p_name;
@@ -713,7 +713,8 @@ create trigger users_stamp_reactivation before update of is_active on public.use
   for each row when (new.is_active and not old.is_active and new.reactivated_at is not distinct from old.reactivated_at)
   execute function private.stamp_reactivation();
 
--- The platform's own table, hence the name that says whose trigger it is. It fires when an address becomes confirmed.
-create trigger attend_link_invited_login after insert or update of email, email_confirmed_at on auth.users
+-- The platform's own table, hence the name that says whose trigger it is. It fires when an address
+-- becomes confirmed and at every sign-in, so that a login older than its invitation is linked too.
+create trigger attend_link_invited_login after insert or update of email, email_confirmed_at, last_sign_in_at on auth.users
   for each row when (new.email_confirmed_at is not null)
   execute function private.link_invited_login();

@@ -345,7 +345,7 @@ begin
     select case
       when not f.is_active then 'person_inactive'
       when f.is_away then 'away'
-      when f.role <> 'peer_mentor' or c.crossed_at > p_now then 'not_matched'
+      when f.role <> 'peer_mentor' or (c.crossed_at <= p_now) is not true then 'not_matched'
       else 'matched'
     end as gate) e;
   return v_answer;
@@ -364,12 +364,13 @@ set statement_timeout = '55s'
 as $$
 begin
   return jsonb_build_object(
-    'people', cardinality(p_user_ids),
-    'counts', private.decide(p_organization_id, null, null, p_user_ids, p_now));
+    'people', coalesce(cardinality(p_user_ids), 0),
+    -- No list is nobody; to private.decide it would mean everybody.
+    'counts', private.decide(p_organization_id, null, null, coalesce(p_user_ids, '{}'), p_now));
 end;
 $$;
 comment on function public.evaluate_people(uuid, uuid[], timestamptz) is
-  'Evaluates these people of one organisation, with all effects. Ids that are not of the organisation are ignored.';
+  'Evaluates these people of one organisation, with all effects. people counts the ids given; those that are not of the organisation are ignored.';
 revoke all on function public.evaluate_people(uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function public.evaluate_people(uuid, uuid[], timestamptz) to service_role;
 
@@ -478,7 +479,7 @@ begin
         when not r.is_enabled then 'rule_disabled'
         when not f.is_active then 'person_inactive'
         when f.is_away then 'away'
-        when f.role <> 'peer_mentor' or c.crossed_at > p_now then 'not_matched'
+        when f.role <> 'peer_mentor' or (c.crossed_at <= p_now) is not true then 'not_matched'
       end as unmatched_gate
     from public.scenario_rules r
     cross join private.inactivity_facts(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now) f

@@ -1,26 +1,32 @@
 -- Schedules: see supabase/schemas/90_schedules/, to which the migrations are proven equal.
 set check_function_bodies = off;
 
-create procedure private.tick_housekeeping()
+create function private.delete_old_webhook_deliveries() returns void
 language plpgsql
--- No SET clause: a procedure that has one may not commit. Every name below is qualified instead.
+set search_path = ''
 as $$
 declare
   v_deleted bigint;
 begin
-  update private.schedules s set last_started_at = pg_catalog.clock_timestamp() where s.name = 'housekeeping';
-  -- So that a failure leaves its start behind.
-  commit;
   -- A signature is good for minutes; a day covers every retry.
-  delete from private.webhook_deliveries wd where wd.received_at < pg_catalog.now() - interval '1 day';
+  delete from private.webhook_deliveries wd where wd.received_at < now() - interval '1 day';
   get diagnostics v_deleted = row_count;
   update private.schedules s
-  set last_succeeded_at = pg_catalog.clock_timestamp(), last_result = pg_catalog.jsonb_build_object('webhook_deliveries_deleted', v_deleted)
+  set last_succeeded_at = clock_timestamp(), last_result = jsonb_build_object('webhook_deliveries_deleted', v_deleted)
   where s.name = 'housekeeping';
 end;
 $$;
-comment on procedure private.tick_housekeeping() is 'Cron: deletes answers to webhooks that can no longer be repeated.';
-revoke all on procedure private.tick_housekeeping() from public, anon, authenticated, service_role;
+comment on function private.delete_old_webhook_deliveries() is 'Cron: deletes answers to webhooks that can no longer be repeated.';
+revoke all on function private.delete_old_webhook_deliveries() from public, anon, authenticated, service_role;
+
+create function private.note_schedule_started(p_name text) returns void
+language sql volatile
+set search_path = ''
+as $$
+  update private.schedules s set last_started_at = clock_timestamp() where s.name = p_name;
+$$;
+comment on function private.note_schedule_started(text) is 'Notes that a schedule began to work; commit before the work, so that a failure leaves a trace.';
+revoke all on function private.note_schedule_started(text) from public, anon, authenticated, service_role;
 
 create procedure private.tick_scenario_evaluation()
 language plpgsql
@@ -86,4 +92,13 @@ insert into private.schedules (name, description, expected_interval) values
 -- an update of private.schedules.
 select cron.schedule('attend-scenario-evaluation', '* * * * *', 'call private.tick_scenario_evaluation()');
 select cron.schedule('attend-scenario-sweep', '* * * * *', 'call private.tick_scenario_sweep()');
-select cron.schedule('attend-housekeeping', '17 3 * * *', 'call private.tick_housekeeping()');
+-- The commit stands here because a routine with its own search_path may not have one.
+select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
+do $do$
+begin
+  perform private.note_schedule_started('housekeeping');
+  commit;
+  perform private.delete_old_webhook_deliveries();
+end
+$do$
+$job$);

@@ -180,7 +180,8 @@ create trigger users_stamp_reactivation before update of is_active on public.use
   for each row when (new.is_active and not old.is_active and new.reactivated_at is not distinct from old.reactivated_at)
   execute function private.stamp_reactivation();
 
--- The platform's own table, hence the name that says whose trigger it is. It fires when an address becomes confirmed.
-create trigger attend_link_invited_login after insert or update of email, email_confirmed_at on auth.users
+-- The platform's own table, hence the name that says whose trigger it is. It fires when an address
+-- becomes confirmed and at every sign-in, so that a login older than its invitation is linked too.
+create trigger attend_link_invited_login after insert or update of email, email_confirmed_at, last_sign_in_at on auth.users
   for each row when (new.email_confirmed_at is not null)
   execute function private.link_invited_login();

@@ -12,4 +12,13 @@ insert into private.schedules (name, description, expected_interval) values
 -- an update of private.schedules.
 select cron.schedule('attend-scenario-evaluation', '* * * * *', 'call private.tick_scenario_evaluation()');
 select cron.schedule('attend-scenario-sweep', '* * * * *', 'call private.tick_scenario_sweep()');
-select cron.schedule('attend-housekeeping', '17 3 * * *', 'call private.tick_housekeeping()');
+-- The commit stands here because a routine with its own search_path may not have one.
+select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
+do $do$
+begin
+  perform private.note_schedule_started('housekeeping');
+  commit;
+  perform private.delete_old_webhook_deliveries();
+end
+$do$
+$job$);

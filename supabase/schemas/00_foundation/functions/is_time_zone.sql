@@ -3,10 +3,10 @@ language plpgsql stable strict parallel safe
 set search_path = ''
 as $$
 begin
-  -- Postgres also takes abbreviations and POSIX strings ("XYZ5") for zones. Only Etc zones may hold a digit, so a POSIX
-  -- string, which needs one, never gets to the conversion. The server's own zone table answers the rest, a thousand times
+  -- Postgres also takes abbreviations and POSIX strings ("XYZ5", "Etc/GMT+99") for zones, and any case. Only the Etc zones
+  -- that exist may hold a digit, so a POSIX string, which needs one, never gets to the conversion. The server's own zone table answers the rest, a thousand times
   -- quicker than the view pg_timezone_names.
-  if p_name !~ '^(UTC|Etc/GMT([+-]?[0-9]{1,2})?|[A-Za-z_]+(/[A-Za-z_-]+)+)$' then
+  if p_name !~ '^(UTC|Etc/GMT(0|[+-]([0-9]|1[0-2])|-1[34])?|[A-Z][A-Za-z_]*(/[A-Z][A-Za-z_-]*)+)$' then
     return false;
   end if;
   perform timestamptz '2000-01-01 00:00+00' at time zone p_name;

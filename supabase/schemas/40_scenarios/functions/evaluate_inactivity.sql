@@ -21,7 +21,7 @@ begin
     select case
       when not f.is_active then 'person_inactive'
       when f.is_away then 'away'
-      when f.role <> 'peer_mentor' or c.crossed_at > p_now then 'not_matched'
+      when f.role <> 'peer_mentor' or (c.crossed_at <= p_now) is not true then 'not_matched'
       else 'matched'
     end as gate) e;
   return v_answer;

@@ -26,7 +26,7 @@ begin
         when not r.is_enabled then 'rule_disabled'
         when not f.is_active then 'person_inactive'
         when f.is_away then 'away'
-        when f.role <> 'peer_mentor' or c.crossed_at > p_now then 'not_matched'
+        when f.role <> 'peer_mentor' or (c.crossed_at <= p_now) is not true then 'not_matched'
       end as unmatched_gate
     from public.scenario_rules r
     cross join private.inactivity_facts(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now) f
