@@ -39,8 +39,9 @@ create table public.activities (
 );
 comment on table public.activities is 'What a person did or plans to do. Belongs to who it was done by (user_id), never to who typed it (proxy_registered_by).';
 comment on column public.activities.recorded_at is 'When the database learned of it.';
--- A person's last completed activity is one probe.
-create index activities_completed on public.activities (organization_id, user_id, occurred_at desc) where status = 'completed';
+-- A person's last completed activity is one probe, and a period's figures are read without touching the table.
+create index activities_completed on public.activities (organization_id, user_id, occurred_at desc)
+  include (id, activity_type_id, duration_minutes, approval, proxy_registered_by) where status = 'completed';
 create index activities_activity_type_id on public.activities (organization_id, activity_type_id);
 create index activities_user_id on public.activities (organization_id, user_id);
 create index activities_proxy_registered_by on public.activities (organization_id, proxy_registered_by)

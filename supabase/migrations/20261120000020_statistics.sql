@@ -1,0 +1,756 @@
+-- Statistics: see supabase/schemas/20_statistics/, to which the migrations are proven equal.
+set check_function_bodies = off;
+
+-- Pre-aggregated statistics per person and period, kept right by marks (rules.md §2, source document "Activity Statistics").
+
+create type public.statistics_period as enum ('day', 'week', 'month', 'quarter', 'year', 'all_time');
+comment on type public.statistics_period is 'Granularity of a window. Windows are UTC, start inclusive, end exclusive; weeks are ISO weeks.';
+
+create function private.activity_figures(p_organization_id uuid, p_user_id uuid, p_from timestamptz, p_to timestamptz)
+returns table (
+  total_activities integer, total_duration_minutes integer, unique_contacts_reached integer, activity_type_breakdown jsonb,
+  home_visit_count integer, phone_call_count integer, group_activity_count integer, proxy_activity_count integer,
+  last_activity_date timestamptz, bufdir_eligible_count integer)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+  with activity as (
+    select a.activity_type_id, a.id, a.occurred_at, a.duration_minutes, a.proxy_registered_by, a.approval
+    from public.activities a
+    where a.organization_id = p_organization_id and a.user_id = p_user_id and a.status = 'completed'
+      and a.occurred_at >= coalesce(p_from, '-infinity') and a.occurred_at < coalesce(p_to, 'infinity')
+  ), per_type as (
+    select a.activity_type_id, count(*) as activities, sum(a.duration_minutes) as minutes, max(a.occurred_at) as last_at,
+      count(a.proxy_registered_by) as proxies,
+      count(*) filter (where a.duration_minutes >= r.min_duration_minutes
+        and (not r.requires_approval or a.approval = 'approved')
+        and (not r.requires_contact or exists (
+          select from public.activity_contacts ac where ac.organization_id = p_organization_id and ac.activity_id = a.id))
+      ) as eligible
+    from activity a
+    left join lateral (
+      select b.min_duration_minutes, b.requires_contact, b.requires_approval
+      from public.bufdir_rules b
+      where b.organization_id = p_organization_id and b.effective_from <= (a.occurred_at at time zone 'UTC')::date
+      order by b.effective_from desc
+      limit 1
+    ) r on true
+    group by a.activity_type_id
+  )
+  select coalesce(sum(t.activities), 0)::integer, coalesce(sum(t.minutes), 0)::integer,
+    (select count(distinct ac.contact_id)::integer
+     from activity a
+     join public.activity_contacts ac on ac.organization_id = p_organization_id and ac.activity_id = a.id),
+    coalesce(jsonb_object_agg(t.activity_type_id, t.activities) filter (where t.activity_type_id is not null), '{}'),
+    coalesce(sum(t.activities) filter (where t.activity_type_id = 'home-visit'), 0)::integer,
+    coalesce(sum(t.activities) filter (where t.activity_type_id = 'phone-call'), 0)::integer,
+    coalesce(sum(t.activities) filter (where at.category = 'group'), 0)::integer,
+    coalesce(sum(t.proxies), 0)::integer, max(t.last_at), coalesce(sum(t.eligible), 0)::integer
+  from per_type t
+  left join public.activity_types at on at.organization_id = p_organization_id and at.id = t.activity_type_id;
+end;
+$$;
+comment on function private.activity_figures(uuid, uuid, timestamptz, timestamptz) is
+  'The figures of one person''s completed activities in [p_from, p_to), null: open. One row, zeros without any.';
+revoke all on function private.activity_figures(uuid, uuid, timestamptz, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.activity_figures(uuid, uuid, timestamptz, timestamptz) to service_role;
+
+create function private.dirty_days(p_organization_id uuid, p_users uuid[], p_user_ids uuid[], p_days date[])
+returns table (user_id uuid, day date)
+language sql stable
+set search_path = ''
+as $$
+  with marked as (
+    select m.user_id, m.day from unnest(p_user_ids, p_days) as m (user_id, day) where m.user_id = any (p_users)
+  ), whole as (
+    select distinct m.user_id from marked m where m.day is null
+  )
+  select m.user_id, m.day from marked m where m.day is not null
+  union
+  select a.user_id, (a.occurred_at at time zone 'UTC')::date
+  from whole w
+  join public.activities a on a.organization_id = p_organization_id and a.user_id = w.user_id and a.status = 'completed'
+  union
+  -- Rows that stand although nothing is behind them: their days are dirty too.
+  select s.user_id, (s.period_start at time zone 'UTC')::date
+  from whole w
+  join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = w.user_id and s.period_start is not null;
+$$;
+comment on function private.dirty_days(uuid, uuid[], uuid[], date[]) is
+  'The UTC days to recompute: those marked, and for people marked as a whole every day that has an activity or begins a row. p_users: who still exists.';
+revoke all on function private.dirty_days(uuid, uuid[], uuid[], date[]) from public, anon, authenticated, service_role;
+grant execute on function private.dirty_days(uuid, uuid[], uuid[], date[]) to service_role;
+
+create function public.drain_statistics_marks(p_limit integer default 2000, p_now timestamptz default now()) returns jsonb
+language plpgsql
+set search_path = ''
+set statement_timeout = '55s'
+as $$
+declare
+  v_marks integer;
+  v_organization_ids uuid[];
+  v_user_ids uuid[];
+  v_days date[];
+  v_organization_id uuid;
+  v_rows integer := 0;
+begin
+  if p_limit is null or p_limit not between 1 and 100000 then
+    raise exception using errcode = 'PT400', message = 'limit_out_of_range',
+      detail = jsonb_build_object('limit', p_limit, 'minimum', 1, 'maximum', 100000)::text;
+  end if;
+  perform private.mark_ended_streaks(p_now);
+  -- In the order of the key, so that one drain takes one person's marks together. By row address: a join with a limit for
+  -- parameter is planned as a scan of the table.
+  with claimed as (
+    delete from private.statistics_marks m
+    where m.ctid = any (array(
+      select w.ctid from private.statistics_marks w
+      order by w.organization_id, w.user_id, w.id
+      limit p_limit
+      for update skip locked))
+    returning m.organization_id, m.user_id, m.day
+  )
+  select count(*), array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day)
+    into v_marks, v_organization_ids, v_user_ids, v_days
+  from claimed c;
+
+  for v_organization_id in select distinct o.id from unnest(v_organization_ids) as o (id) order by o.id loop
+    v_rows := v_rows + (
+      select private.recompute_statistics(v_organization_id, array_agg(c.user_id), array_agg(c.day), p_now)
+      from unnest(v_organization_ids, v_user_ids, v_days) as c (organization_id, user_id, day)
+      where c.organization_id = v_organization_id);
+  end loop;
+  return jsonb_build_object('marks', v_marks, 'rows', v_rows, 'more', v_marks = p_limit,
+    'people', (select count(distinct (c.o, c.u)) from unnest(v_organization_ids, v_user_ids) as c (o, u)),
+    'rang_again', v_marks < p_limit and private.ring_again('statistics-recompute', 'public', 'activities'));
+end;
+$$;
+comment on function public.drain_statistics_marks(integer, timestamptz) is
+  'Claims up to p_limit marks and recomputes the buckets they name; marks and rows change in one transaction, so a crash leaves the marks. Any number may drain at once. Marks of people who are gone are dropped. Also ends the streaks that yesterday broke.';
+revoke all on function public.drain_statistics_marks(integer, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function public.drain_statistics_marks(integer, timestamptz) to service_role;
+
+create function private.is_period(p_type public.statistics_period, p_start timestamptz, p_end timestamptz) returns boolean
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select case when p_type = 'all_time' then p_start is null and p_end is null
+    else coalesce(
+      p_start = private.period_start(p_type, (p_start at time zone 'UTC')::date) and p_end = private.period_end(p_type, p_start),
+      false)
+  end;
+$$;
+comment on function private.is_period(public.statistics_period, timestamptz, timestamptz) is
+  'Whether the bounds are those of a UTC period of this type: null only, and both, for all_time.';
+revoke all on function private.is_period(public.statistics_period, timestamptz, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.is_period(public.statistics_period, timestamptz, timestamptz) to authenticated, service_role;
+
+create function private.mark_ended_streaks(p_now timestamptz) returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_yesterday timestamptz := (date_trunc('day', p_now at time zone 'UTC') - interval '1 day') at time zone 'UTC';
+begin
+  -- Whoever was last active before yesterday has no streak any more, in every period that was open then: all of those
+  -- contain that last day, so its mark has them recomputed.
+  perform private.mark_statistics(array_agg(s.organization_id), array_agg(s.user_id),
+    array_agg((s.last_activity_date at time zone 'UTC')::date))
+  from public.activity_statistics s
+  where s.period_type = 'all_time' and s.streak_days > 0 and s.last_activity_date < v_yesterday
+    and not exists (select from private.statistics_marks m where m.organization_id = s.organization_id and m.user_id = s.user_id);
+end;
+$$;
+comment on function private.mark_ended_streaks(timestamptz) is
+  'Marks everybody whose streak ended before yesterday (UTC) and still shows. Costs what has decayed, not who exists; a missed midnight is made up for at the next call.';
+revoke all on function private.mark_ended_streaks(timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.mark_ended_streaks(timestamptz) to service_role;
+
+create function private.mark_statistics(p_organization_ids uuid[], p_user_ids uuid[], p_days date[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_rings boolean;
+begin
+  if cardinality(p_user_ids) is null or cardinality(p_user_ids) = 0 then
+    return;
+  end if;
+  -- One bell a transaction. The setting is local, so a rollback to a savepoint that takes the mark takes it too.
+  v_rings := coalesce(current_setting('attend.statistics_bell', true), '') <> 'requested';
+  if v_rings then
+    perform set_config('attend.statistics_bell', 'requested', true);
+  end if;
+  insert into private.statistics_marks (organization_id, user_id, day, rings)
+  select m.organization_id, m.user_id, m.day, v_rings and m.position = 1
+  from unnest(p_organization_ids, p_user_ids, p_days) with ordinality as m (organization_id, user_id, day, position);
+end;
+$$;
+comment on function private.mark_statistics(uuid[], uuid[], date[]) is
+  'Marks people''s UTC days (null: all of them), given as arrays of equal length. For the marking triggers, which run it as their owner.';
+revoke all on function private.mark_statistics(uuid[], uuid[], date[]) from public, anon, authenticated, service_role;
+grant execute on function private.mark_statistics(uuid[], uuid[], date[]) to service_role;
+
+create function private.mark_statistics_of_activities() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_organization_ids uuid[];
+  v_user_ids uuid[];
+  v_days date[];
+begin
+  -- Both sides of a move. Each branch names only the transition tables its event has.
+  if tg_op = 'INSERT' then
+    select array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day) into v_organization_ids, v_user_ids, v_days
+    from (select distinct n.organization_id, n.user_id, (n.occurred_at at time zone 'UTC')::date as day
+          from new_rows n where n.status = 'completed') c;
+  elsif tg_op = 'DELETE' then
+    select array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day) into v_organization_ids, v_user_ids, v_days
+    from (select distinct o.organization_id, o.user_id, (o.occurred_at at time zone 'UTC')::date as day
+          from old_rows o where o.status = 'completed') c;
+  else
+    select array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day) into v_organization_ids, v_user_ids, v_days
+    from (select n.organization_id, n.user_id, (n.occurred_at at time zone 'UTC')::date as day
+          from new_rows n where n.status = 'completed'
+          union
+          select o.organization_id, o.user_id, (o.occurred_at at time zone 'UTC')::date
+          from old_rows o where o.status = 'completed') c;
+  end if;
+  perform private.mark_statistics(v_organization_ids, v_user_ids, v_days);
+  return null;
+end;
+$$;
+-- Definer because whoever writes activities, or deletes what they hang on, may not see marks.
+comment on function private.mark_statistics_of_activities() is 'Trigger: marks the days of completed activities that a statement made, changed or removed.';
+revoke all on function private.mark_statistics_of_activities() from public, anon, authenticated, service_role;
+
+create function private.mark_statistics_of_activity_type() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
+  from (
+    select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
+    from public.activities a
+    where a.organization_id = new.organization_id and a.activity_type_id = new.id and a.status = 'completed'
+  ) d;
+  return null;
+end;
+$$;
+-- Definer because admins who change a type may not see marks.
+comment on function private.mark_statistics_of_activity_type() is 'Trigger: marks the days of activities of a type whose category changed.';
+revoke all on function private.mark_statistics_of_activity_type() from public, anon, authenticated, service_role;
+
+create function private.mark_statistics_of_bufdir_rule() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_rule public.bufdir_rules;
+begin
+  -- Each side holds from its date until the next rule's; a rule that moved or went gives its span to the one before it,
+  -- so the span between the two dates is touched as well, and both spans together cover it.
+  foreach v_rule in array array_remove(array[case when tg_op <> 'INSERT' then old end, case when tg_op <> 'DELETE' then new end], null) loop
+    perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
+    from (
+      select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
+      from public.activities a
+      where a.organization_id = v_rule.organization_id and a.status = 'completed'
+        and a.occurred_at >= v_rule.effective_from::timestamp at time zone 'UTC'
+        and a.occurred_at < coalesce(
+          (select min(r.effective_from)::timestamp at time zone 'UTC' from public.bufdir_rules r
+           where r.organization_id = v_rule.organization_id and r.effective_from > v_rule.effective_from),
+          'infinity')
+    ) d;
+  end loop;
+  return null;
+end;
+$$;
+-- Definer because admins who change a rule may not see marks.
+comment on function private.mark_statistics_of_bufdir_rule() is 'Trigger: marks exactly the days of activities that a changed Bufdir rule covers, before or after.';
+revoke all on function private.mark_statistics_of_bufdir_rule() from public, anon, authenticated, service_role;
+
+create function private.mark_statistics_of_contacts() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_organization_ids uuid[];
+  v_activity_ids uuid[];
+  v_user_ids uuid[];
+  v_days date[];
+begin
+  if tg_op = 'INSERT' then
+    select array_agg(n.organization_id), array_agg(n.activity_id) into v_organization_ids, v_activity_ids from new_rows n;
+  elsif tg_op = 'DELETE' then
+    select array_agg(o.organization_id), array_agg(o.activity_id) into v_organization_ids, v_activity_ids from old_rows o;
+  else
+    select array_agg(c.organization_id), array_agg(c.activity_id) into v_organization_ids, v_activity_ids
+    from (select n.organization_id, n.activity_id from new_rows n
+          union all
+          select o.organization_id, o.activity_id from old_rows o) c;
+  end if;
+  -- An activity that is gone marked its day itself.
+  select array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day) into v_organization_ids, v_user_ids, v_days
+  from (
+    select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
+    from unnest(v_organization_ids, v_activity_ids) as x (organization_id, activity_id)
+    join public.activities a on a.organization_id = x.organization_id and a.id = x.activity_id
+    where a.status = 'completed'
+  ) c;
+  perform private.mark_statistics(v_organization_ids, v_user_ids, v_days);
+  return null;
+end;
+$$;
+-- Definer because whoever writes contacts of activities may not see marks.
+comment on function private.mark_statistics_of_contacts() is 'Trigger: marks the days of activities whose contacts a statement changed.';
+revoke all on function private.mark_statistics_of_contacts() from public, anon, authenticated, service_role;
+
+create function private.mark_statistics_of_everybody() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  -- Truncate tells nobody which rows there were.
+  perform private.mark_statistics(array_agg(u.organization_id), array_agg(u.id), array_agg(null::date)) from public.users u;
+  return null;
+end;
+$$;
+-- Definer because whoever truncates may not see marks.
+comment on function private.mark_statistics_of_everybody() is 'Trigger: marks every day of everybody when activities or their contacts are truncated.';
+revoke all on function private.mark_statistics_of_everybody() from public, anon, authenticated, service_role;
+
+create function private.period_end(p_type public.statistics_period, p_start timestamptz) returns timestamptz
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select ((p_start at time zone 'UTC') + case p_type
+      when 'day' then interval '1 day' when 'week' then interval '7 days' when 'month' then interval '1 month'
+      when 'quarter' then interval '3 months' when 'year' then interval '1 year' end) at time zone 'UTC';
+$$;
+comment on function private.period_end(public.statistics_period, timestamptz) is 'Exclusive end of the UTC period that starts there; null for all_time.';
+revoke all on function private.period_end(public.statistics_period, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.period_end(public.statistics_period, timestamptz) to authenticated, service_role;
+
+create function private.period_start(p_type public.statistics_period, p_day date) returns timestamptz
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select case when p_type <> 'all_time' then
+    date_trunc(case p_type when 'day' then 'day' when 'week' then 'week' when 'month' then 'month'
+      when 'quarter' then 'quarter' else 'year' end, p_day::timestamp) at time zone 'UTC'
+  end;
+$$;
+comment on function private.period_start(public.statistics_period, date) is 'Inclusive start of the UTC period that contains a UTC day; null for all_time.';
+revoke all on function private.period_start(public.statistics_period, date) from public, anon, authenticated, service_role;
+grant execute on function private.period_start(public.statistics_period, date) to authenticated, service_role;
+
+create function private.recompute_buckets(
+  p_organization_id uuid, p_users uuid[], p_dirty_users uuid[], p_dirty_days date[], p_touch boolean)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_written integer;
+  v_removed integer;
+begin
+  with bucket as materialized (
+    select distinct d.user_id, t.period_type, private.period_start(t.period_type, d.day) as period_start
+    from unnest(p_dirty_users, p_dirty_days) as d (user_id, day)
+    cross join unnest(enum_range('day'::public.statistics_period, 'year')) as t (period_type)
+    union all
+    select u.id, 'all_time', null from unnest(p_users) as u (id)
+  ), computed as materialized (
+    select b.user_id, b.period_type, b.period_start, private.period_end(b.period_type, b.period_start) as period_end, f.*
+    from bucket b
+    cross join lateral private.activity_figures(
+      p_organization_id, b.user_id, b.period_start, private.period_end(b.period_type, b.period_start)) f
+  ), removed as (
+    delete from public.activity_statistics s
+    using computed c
+    where s.organization_id = p_organization_id and s.user_id = c.user_id and s.period_type = c.period_type
+      and s.period_start = c.period_start and c.total_activities = 0
+    returning 1
+  ), written as (
+    insert into public.activity_statistics as s (
+      organization_id, user_id, period_type, period_start, period_end, total_activities, total_duration_minutes,
+      unique_contacts_reached, activity_type_breakdown, home_visit_count, phone_call_count, group_activity_count,
+      proxy_activity_count, last_activity_date, bufdir_eligible_count, computed_at)
+    select p_organization_id, c.user_id, c.period_type, c.period_start, c.period_end, c.total_activities, c.total_duration_minutes,
+      c.unique_contacts_reached, c.activity_type_breakdown, c.home_visit_count, c.phone_call_count, c.group_activity_count,
+      c.proxy_activity_count, c.last_activity_date, c.bufdir_eligible_count, clock_timestamp()
+    from computed c
+    where c.total_activities > 0 or c.period_type = 'all_time'
+    on conflict on constraint one_row_per_user_period do update set
+      total_activities = excluded.total_activities, total_duration_minutes = excluded.total_duration_minutes,
+      unique_contacts_reached = excluded.unique_contacts_reached, activity_type_breakdown = excluded.activity_type_breakdown,
+      home_visit_count = excluded.home_visit_count, phone_call_count = excluded.phone_call_count,
+      group_activity_count = excluded.group_activity_count, proxy_activity_count = excluded.proxy_activity_count,
+      last_activity_date = excluded.last_activity_date, bufdir_eligible_count = excluded.bufdir_eligible_count,
+      computed_at = excluded.computed_at, updated_at = excluded.computed_at
+    where p_touch
+      or (s.total_activities, s.total_duration_minutes, s.unique_contacts_reached, s.activity_type_breakdown, s.home_visit_count,
+          s.phone_call_count, s.group_activity_count, s.proxy_activity_count, s.last_activity_date, s.bufdir_eligible_count)
+        is distinct from
+         (excluded.total_activities, excluded.total_duration_minutes, excluded.unique_contacts_reached,
+          excluded.activity_type_breakdown, excluded.home_visit_count, excluded.phone_call_count, excluded.group_activity_count,
+          excluded.proxy_activity_count, excluded.last_activity_date, excluded.bufdir_eligible_count)
+    returning 1
+  )
+  select (select count(*) from written), (select count(*) from removed) into v_written, v_removed;
+  return v_written + v_removed;
+end;
+$$;
+comment on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) is
+  'Every bucket that contains one of the dirty days, and everybody''s all_time, anew from the activities; emptied ones go. Streaks are not its business. For private.recompute_statistics, which holds the locks.';
+revoke all on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) to service_role;
+
+create function private.recompute_statistics(
+  p_organization_id uuid, p_user_ids uuid[], p_days date[], p_now timestamptz, p_touch boolean default true)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_users uuid[];
+  v_dirty_users uuid[];
+  v_dirty_days date[];
+  v_changed integer;
+begin
+  perform set_config('attend.statistics_writer', 'drain', true);
+  -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
+  -- drains of one person the later sees what the earlier wrote. People who are gone drop out here.
+  select array_agg(l.user_id) into v_users
+  from (
+    select s.user_id
+    from public.activity_statistics s
+    where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (p_user_ids)
+    order by s.user_id
+    for no key update
+  ) l;
+  if v_users is null then
+    return 0;
+  end if;
+
+  select array_agg(d.user_id), array_agg(d.day) into v_dirty_users, v_dirty_days
+  from private.dirty_days(p_organization_id, v_users, p_user_ids, p_days) d;
+  v_changed := private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch)
+    + private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now, p_touch);
+  return v_changed;
+end;
+$$;
+comment on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) is
+  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows it wrote or removed.';
+revoke all on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) to service_role;
+
+create function private.recompute_streaks(
+  p_organization_id uuid, p_users uuid[], p_dirty_users uuid[], p_dirty_days date[], p_now timestamptz, p_touch boolean)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_today date := (p_now at time zone 'UTC')::date;
+  v_days integer;
+  v_buckets integer;
+begin
+  -- A day more or less changes the streak of every day that follows it without a gap. Day rows are the list of active days.
+  with recursive touched as (
+    select d.user_id, d.day from unnest(p_dirty_users, p_dirty_days) as d (user_id, day)
+    union
+    select t.user_id, t.day + 1
+    from touched t
+    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
+      and s.period_type = 'day' and s.period_start = (t.day + 1)::timestamp at time zone 'UTC'
+  ), active as (
+    select s.user_id, s.id, t.day, t.day - (row_number() over (partition by s.user_id order by t.day))::integer as island
+    from touched t
+    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
+      and s.period_type = 'day' and s.period_start = t.day::timestamp at time zone 'UTC'
+  ), island as (
+    select a.user_id, a.island, min(a.day) as first_day from active a group by a.user_id, a.island
+  ), streak as (
+    select a.id, a.day - i.first_day + 1 + coalesce(before.streak_days, 0) as streak_days
+    from active a
+    join island i on i.user_id = a.user_id and i.island = a.island
+    left join public.activity_statistics before on before.organization_id = p_organization_id and before.user_id = a.user_id
+      and before.period_type = 'day' and before.period_start = (i.first_day - 1)::timestamp at time zone 'UTC'
+  )
+  update public.activity_statistics s
+  set streak_days = k.streak_days, computed_at = clock_timestamp(), updated_at = clock_timestamp()
+  from streak k
+  where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days;
+  get diagnostics v_days = row_count;
+
+  -- Every other row's streak is that of its last day; while it is open, that of today or else yesterday.
+  with last_day as (
+    select s.user_id, s.id, case
+        when s.period_end <= v_today::timestamp at time zone 'UTC' then s.period_end - interval '1 day'
+        when l.last_activity_date >= (v_today - 1)::timestamp at time zone 'UTC' then
+          date_trunc('day', l.last_activity_date at time zone 'UTC') at time zone 'UTC'
+      end as ends_on
+    from public.activity_statistics s
+    join public.activity_statistics l on l.organization_id = s.organization_id and l.user_id = s.user_id and l.period_type = 'all_time'
+    where s.organization_id = p_organization_id and s.user_id = any (p_users) and s.period_type <> 'day'
+  )
+  update public.activity_statistics s
+  set streak_days = k.streak_days, computed_at = clock_timestamp(), updated_at = clock_timestamp()
+  from (
+    select d.id, coalesce(ended.streak_days, 0) as streak_days
+    from last_day d
+    left join public.activity_statistics ended on ended.organization_id = p_organization_id and ended.user_id = d.user_id
+      and ended.period_type = 'day' and ended.period_start = d.ends_on
+  ) k
+  where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days;
+  get diagnostics v_buckets = row_count;
+  return v_days + v_buckets;
+end;
+$$;
+comment on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz, boolean) is
+  'Streaks of the dirty days and of the days that follow them without a gap, then of every longer period of these people, as of p_now. Needs the day rows right. For private.recompute_statistics, which holds the locks.';
+revoke all on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz, boolean) to service_role;
+
+create function private.start_statistics() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  insert into public.activity_statistics (organization_id, user_id, period_type)
+  select n.organization_id, n.id, 'all_time' from new_rows n
+  on conflict do nothing;
+  return null;
+end;
+$$;
+-- Definer because whoever adds people need not be allowed to write statistics.
+comment on function private.start_statistics() is 'Trigger: a person''s all_time row exists from the moment the person does, zeroed.';
+revoke all on function private.start_statistics() from public, anon, authenticated, service_role;
+
+create function private.warn_of_unknown_types() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  insert into public.statistics_warnings (organization_id, user_id, rule, details)
+  select n.organization_id, n.user_id, 'type_breakdown_keys_valid',
+    jsonb_build_object('statistics_id', n.id, 'unknown_types', jsonb_agg(k.key order by k.key))
+  from new_rows n
+  cross join lateral jsonb_object_keys(n.activity_type_breakdown) as k (key)
+  where not exists (select from public.activity_types t where t.organization_id = n.organization_id and t.id = k.key)
+  group by n.organization_id, n.user_id, n.id;
+  return null;
+end;
+$$;
+-- Definer because whoever writes statistics need not be allowed to write warnings.
+comment on function private.warn_of_unknown_types() is 'Trigger: records rows whose activity_type_breakdown names types the organisation does not have.';
+revoke all on function private.warn_of_unknown_types() from public, anon, authenticated, service_role;
+
+create table public.activity_statistics (
+  organization_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  period_type public.statistics_period not null,
+  period_start timestamptz,
+  period_end timestamptz,
+  total_activities integer not null default 0,
+  total_duration_minutes integer not null default 0,
+  unique_contacts_reached integer not null default 0,
+  activity_type_breakdown jsonb default '{}',
+  home_visit_count integer not null default 0,
+  phone_call_count integer not null default 0,
+  group_activity_count integer not null default 0,
+  proxy_activity_count integer not null default 0,
+  last_activity_date timestamptz,
+  streak_days integer default 0,
+  bufdir_eligible_count integer not null default 0,
+  computed_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (organization_id, id),
+  constraint one_row_per_user_period unique nulls not distinct (organization_id, user_id, period_type, period_start),
+  constraint user_belongs_to_organization
+    foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
+  constraint period_start_before_end check (period_start < period_end),
+  constraint period_bounds_fit_period_type check (private.is_period(period_type, period_start, period_end)),
+  constraint counts_non_negative check (
+    least(total_activities, total_duration_minutes, unique_contacts_reached, home_visit_count, phone_call_count,
+      group_activity_count, proxy_activity_count, streak_days, bufdir_eligible_count) >= 0),
+  constraint computed_at_not_future check (computed_at <= now() + interval '1 minute'),
+  constraint activity_type_breakdown_is_an_object check (jsonb_typeof(activity_type_breakdown) = 'object')
+);
+comment on table public.activity_statistics is
+  'Completed activities of a person in a period. A row exists where there is at least one, and always for all_time.';
+comment on column public.activity_statistics.total_duration_minutes is 'Minutes.';
+comment on column public.activity_statistics.streak_days is
+  'Consecutive UTC days with a completed activity, ending on the last day of the period; in a period still open it may end today or yesterday. May begin before the period.';
+comment on column public.activity_statistics.group_activity_count is 'Activities of every type of category group.';
+comment on column public.activity_statistics.proxy_activity_count is 'Those of total_activities that a coordinator registered.';
+comment on column public.activity_statistics.computed_at is 'When this row was last recomputed, by the database''s clock.';
+create index idx_activity_statistics_user_period on public.activity_statistics (user_id, period_type, period_start);
+create index idx_activity_statistics_user_id on public.activity_statistics (user_id);
+create index idx_activity_statistics_org_period on public.activity_statistics (organization_id, period_type, period_start);
+create index idx_activity_statistics_computed_at on public.activity_statistics (computed_at);
+-- What the scenario engine reads of everybody, without touching the table.
+create index activity_statistics_last_activity on public.activity_statistics (organization_id, user_id)
+  include (last_activity_date) where period_type = 'all_time';
+-- Whose streak decays at midnight.
+create index activity_statistics_live_streaks on public.activity_statistics (last_activity_date)
+  where period_type = 'all_time' and streak_days > 0;
+
+create table public.bufdir_rules (
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  effective_from date not null,
+  min_duration_minutes integer not null constraint min_duration_is_between_zero_and_a_day check (min_duration_minutes between 0 and 1440),
+  requires_contact boolean not null,
+  requires_approval boolean not null,
+  primary key (organization_id, effective_from)
+);
+comment on table public.bufdir_rules is
+  'What qualifies for Bufdir grant reporting. A rule holds for activities from its date (UTC) until the next rule''s; before the first, nothing qualifies.';
+
+create table private.statistics_marks (
+  organization_id uuid not null,
+  user_id uuid not null,
+  id bigint generated always as identity,
+  day date,
+  rings boolean not null,
+  marked_at timestamptz not null default now(),
+  primary key (organization_id, user_id, id)
+)
+with (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+comment on table private.statistics_marks is
+  'Append-only: people and UTC days whose statistics are no longer right, written in the transaction that changed them.';
+comment on column private.statistics_marks.day is 'Null: every day of the person.';
+
+create table public.statistics_warnings (
+  organization_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  rule text not null,
+  details jsonb not null,
+  recorded_at timestamptz not null default now(),
+  primary key (organization_id, id),
+  foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade
+);
+comment on table public.statistics_warnings is 'Rows that were written although a rule of severity "warning" speaks against them.';
+create index statistics_warnings_user_id on public.statistics_warnings (organization_id, user_id);
+
+create table private.statistics_drift (
+  organization_id uuid not null,
+  id bigint generated always as identity,
+  user_id uuid not null,
+  run_id bigint not null,
+  rows_changed integer not null,
+  found_at timestamptz not null default now(),
+  primary key (organization_id, id)
+);
+comment on table private.statistics_drift is 'What a reconcile found wrong, and repaired: people whose rows differed from their activities.';
+
+create table public.team_reports (
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_type public.statistics_period not null,
+  period_start timestamptz,
+  period_end timestamptz,
+  title text not null constraint report_title_is_not_blank check (btrim(title) <> ''),
+  figures jsonb not null,
+  frozen_by uuid,
+  frozen_at timestamptz not null default now(),
+  primary key (organization_id, id),
+  foreign key (organization_id, frozen_by) references public.users (organization_id, id) on delete set null (frozen_by),
+  constraint period_bounds_fit_period_type check (private.is_period(period_type, period_start, period_end))
+);
+comment on table public.team_reports is 'Team statistics as they stood when they were reported to the funder. Never changed.';
+create index team_reports_frozen_by on public.team_reports (organization_id, frozen_by);
+
+alter table public.activity_statistics enable row level security;
+alter table public.bufdir_rules enable row level security;
+alter table private.statistics_marks enable row level security;
+alter table public.statistics_warnings enable row level security;
+alter table private.statistics_drift enable row level security;
+alter table public.team_reports enable row level security;
+
+create policy "people read their own statistics, staff their organisation's" on public.activity_statistics for select to authenticated
+  using (
+    organization_id = (select private.organization_as('{coordinator,manager,admin}'))
+    or (organization_id = (select private.current_organization_id()) and user_id = (select private.current_user_id()))
+  );
+create policy "people read their organisation's Bufdir rules" on public.bufdir_rules for select to authenticated
+  using (organization_id = (select private.current_organization_id()));
+create policy "admins add Bufdir rules" on public.bufdir_rules for insert to authenticated
+  with check (organization_id = (select private.organization_as('{admin}')));
+create policy "admins change Bufdir rules" on public.bufdir_rules for update to authenticated
+  using (organization_id = (select private.organization_as('{admin}')))
+  with check (organization_id = (select private.organization_as('{admin}')));
+create policy "admins remove Bufdir rules" on public.bufdir_rules for delete to authenticated
+  using (organization_id = (select private.organization_as('{admin}')));
+create policy "staff read their organisation's statistics warnings" on public.statistics_warnings for select to authenticated
+  using (organization_id = (select private.organization_as('{coordinator,manager,admin}')));
+create policy "staff read their organisation's reports" on public.team_reports for select to authenticated
+  using (organization_id = (select private.organization_as('{coordinator,manager,admin}')));
+
+revoke all on public.activity_statistics, public.bufdir_rules, public.statistics_warnings, public.team_reports
+  from public, anon, authenticated, service_role;
+revoke all on private.statistics_marks, private.statistics_drift from public, anon, authenticated, service_role;
+grant select on public.activity_statistics, public.statistics_warnings, public.team_reports to authenticated;
+grant select, insert, update, delete on public.bufdir_rules to authenticated;
+grant select, insert, update, delete on public.activity_statistics, public.bufdir_rules to service_role;
+grant select, insert on public.statistics_warnings to service_role;
+grant select on public.team_reports to service_role;
+grant select, insert, update, delete on private.statistics_marks to service_role;
+grant select, insert on private.statistics_drift to service_role;
+
+create trigger users_start_statistics after insert on public.users
+  referencing new table as new_rows for each statement execute function private.start_statistics();
+
+create trigger activities_mark_statistics_inserted after insert on public.activities
+  referencing new table as new_rows for each statement execute function private.mark_statistics_of_activities();
+create trigger activities_mark_statistics_updated after update on public.activities
+  referencing old table as old_rows new table as new_rows
+  for each statement execute function private.mark_statistics_of_activities();
+create trigger activities_mark_statistics_deleted after delete on public.activities
+  referencing old table as old_rows for each statement execute function private.mark_statistics_of_activities();
+create trigger activities_mark_statistics_truncated after truncate on public.activities
+  for each statement execute function private.mark_statistics_of_everybody();
+create trigger activity_contacts_mark_statistics_inserted after insert on public.activity_contacts
+  referencing new table as new_rows for each statement execute function private.mark_statistics_of_contacts();
+create trigger activity_contacts_mark_statistics_updated after update on public.activity_contacts
+  referencing old table as old_rows new table as new_rows
+  for each statement execute function private.mark_statistics_of_contacts();
+create trigger activity_contacts_mark_statistics_deleted after delete on public.activity_contacts
+  referencing old table as old_rows for each statement execute function private.mark_statistics_of_contacts();
+create trigger activity_contacts_mark_statistics_truncated after truncate on public.activity_contacts
+  for each statement execute function private.mark_statistics_of_everybody();
+create trigger bufdir_rules_mark_statistics after insert or update or delete on public.bufdir_rules
+  for each row execute function private.mark_statistics_of_bufdir_rule();
+create trigger activity_types_mark_statistics after update of category on public.activity_types
+  for each row when (old.category is distinct from new.category)
+  execute function private.mark_statistics_of_activity_type();
+
+-- The drain writes keys that foreign keys vouch for; only rows from elsewhere are looked at.
+create trigger activity_statistics_warn_inserted after insert on public.activity_statistics
+  referencing new table as new_rows for each statement
+  when (current_setting('attend.statistics_writer', true) is distinct from 'drain')
+  execute function private.warn_of_unknown_types();
+create trigger activity_statistics_warn_updated after update on public.activity_statistics
+  referencing new table as new_rows for each statement
+  when (current_setting('attend.statistics_writer', true) is distinct from 'drain')
+  execute function private.warn_of_unknown_types();
+
+create constraint trigger statistics_marks_ring_bell after insert on private.statistics_marks
+  deferrable initially deferred
+  for each row when (new.rings)
+  execute function private.ring_bell_at_commit('statistics-recompute', 'public', 'activities');
+
+insert into private.bells (function_name) values ('statistics-recompute');

@@ -1,0 +1,28 @@
+create function private.mark_statistics_of_bufdir_rule() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_rule public.bufdir_rules;
+begin
+  -- Each side holds from its date until the next rule's; a rule that moved or went gives its span to the one before it,
+  -- so the span between the two dates is touched as well, and both spans together cover it.
+  foreach v_rule in array array_remove(array[case when tg_op <> 'INSERT' then old end, case when tg_op <> 'DELETE' then new end], null) loop
+    perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
+    from (
+      select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
+      from public.activities a
+      where a.organization_id = v_rule.organization_id and a.status = 'completed'
+        and a.occurred_at >= v_rule.effective_from::timestamp at time zone 'UTC'
+        and a.occurred_at < coalesce(
+          (select min(r.effective_from)::timestamp at time zone 'UTC' from public.bufdir_rules r
+           where r.organization_id = v_rule.organization_id and r.effective_from > v_rule.effective_from),
+          'infinity')
+    ) d;
+  end loop;
+  return null;
+end;
+$$;
+-- Definer because admins who change a rule may not see marks.
+comment on function private.mark_statistics_of_bufdir_rule() is 'Trigger: marks exactly the days of activities that a changed Bufdir rule covers, before or after.';
+revoke all on function private.mark_statistics_of_bufdir_rule() from public, anon, authenticated, service_role;

@@ -1,0 +1,39 @@
+create function private.recompute_statistics(
+  p_organization_id uuid, p_user_ids uuid[], p_days date[], p_now timestamptz, p_touch boolean default true)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_users uuid[];
+  v_dirty_users uuid[];
+  v_dirty_days date[];
+  v_changed integer;
+begin
+  perform set_config('attend.statistics_writer', 'drain', true);
+  -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
+  -- drains of one person the later sees what the earlier wrote. People who are gone drop out here.
+  select array_agg(l.user_id) into v_users
+  from (
+    select s.user_id
+    from public.activity_statistics s
+    where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (p_user_ids)
+    order by s.user_id
+    for no key update
+  ) l;
+  if v_users is null then
+    return 0;
+  end if;
+
+  select array_agg(d.user_id), array_agg(d.day) into v_dirty_users, v_dirty_days
+  from private.dirty_days(p_organization_id, v_users, p_user_ids, p_days) d;
+  v_changed := private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch)
+    + private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now, p_touch);
+  return v_changed;
+end;
+$$;
+comment on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) is
+  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows it wrote or removed.';
+revoke all on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) to service_role;
