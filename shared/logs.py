@@ -20,6 +20,7 @@ from shared.errors import AttendError
 
 REDACTED = "[redacted]"
 _LONGEST_TEXT = 4_000
+_LONGEST_TRACEBACK = 20_000
 
 # Whole words of a key's name, so that "monkey" and "hotkeys" stay readable and "webhook-signature" does not.
 _SECRET_WORDS = frozenset(
@@ -66,13 +67,13 @@ class Redaction:
         """Redact one record."""
         return {key: self._value(key, value) for key, value in event_dict.items()}
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, longest: int = _LONGEST_TEXT) -> str:
         """Redact within a text, and shorten it."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         # Shortened before as well as after, with room for what straddles the cut: the shapes cost time.
-        short = _SHAPES.sub(REDACTED, text[: _LONGEST_TEXT + 500])[:_LONGEST_TEXT]
-        return short if len(text) <= _LONGEST_TEXT else f"{short}… ({len(text)} characters)"
+        short = _SHAPES.sub(REDACTED, text[: longest + 500])[:longest]
+        return short if len(text) <= longest else f"{short}… ({len(text)} characters)"
 
     def _value(self, key: str, value: object) -> object:
         if value is None or isinstance(value, bool | int | float):
@@ -85,7 +86,7 @@ class Redaction:
             return {self.text(str(k)): self._value(str(k), v) for k, v in mapping.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._value("", item) for item in cast("Sequence[object]", value)]
-        return self.text(str(value))
+        return self.text(str(value), _LONGEST_TRACEBACK if key == "exception" else _LONGEST_TEXT)
 
 
 redaction = Redaction()
@@ -114,9 +115,10 @@ def format_exception(error: BaseException) -> str:
         seen.add(id(current))
         message = f": {current}" if isinstance(current, _SPEAKS_OF_CODE) else ""
         frames = "".join(traceback.format_tb(current.__traceback__))
-        blocks.append(f"{frames}{type(current).__module__}.{type(current).__qualname__}{message}")
+        # The type first: what is cut off a very deep one are its frames.
+        blocks.append(f"{type(current).__module__}.{type(current).__qualname__}{message}\n{frames}")
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return "\ncaused by:\n".join(blocks)
+    return "caused by: ".join(blocks)
 
 
 class _Stderr(logging.Handler):

@@ -92,12 +92,11 @@ create table private.outbox (
   state public.outbox_state not null default 'pending',
   created_at timestamptz not null default now(),
   primary key (organization_id, id),
+  -- The person follows from the notification, whose own reference guards it.
   foreign key (organization_id, notification_id) references public.notifications (organization_id, id) on delete cascade,
-  foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
   constraint outbox_one_per_notification_and_channel unique (organization_id, notification_id, channel)
 );
 comment on table private.outbox is 'What is to be sent outside, written in the transaction that decided it.';
-create index outbox_user_id on private.outbox (organization_id, user_id);
 
 create table private.cooldowns (
   organization_id uuid not null,

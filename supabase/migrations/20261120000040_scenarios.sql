@@ -101,12 +101,16 @@ as $$
     end,
     n.id,
     case when n.id is not null then p_now + make_interval(hours => 24 * c.cooldown_days)
-         when j.is_active and not j.is_opted_out then cd.last_triggered_at + make_interval(hours => 24 * c.cooldown_days) end
+         -- A subquery, for a join would read every cooldown of the organisation while statistics are young.
+         when j.is_active and not j.is_opted_out then (
+           select cd.last_triggered_at + make_interval(hours => 24 * c.cooldown_days)
+           from private.cooldowns cd
+           where cd.organization_id = p_organization_id and cd.user_id = c.user_id
+             and cd.scenario = c.scenario and cd.subject = c.subject)
+    end
   from unnest(p_claims) as c
   left join judged j on j.user_id = c.user_id and j.scenario = c.scenario and j.subject = c.subject
-  left join notified n on n.user_id = c.user_id and n.scenario = c.scenario and n.subject = c.subject
-  left join private.cooldowns cd on cd.organization_id = p_organization_id and cd.user_id = c.user_id
-    and cd.scenario = c.scenario and cd.subject = c.subject;
+  left join notified n on n.user_id = c.user_id and n.scenario = c.scenario and n.subject = c.subject;
 $$;
 comment on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) is
   'The atomic act: preference, cooldown, notification and outbox row, together or not at all, for people of one organisation. One outcome a claim: sent, opted_out, cooling_down or person_inactive (also: no longer there). (user, scenario, subject) must be unique among the claims.';
@@ -496,7 +500,9 @@ begin
       (select cd.last_triggered_at + make_interval(hours => 24 * m.cooldown_days) from private.cooldowns cd
        where cd.organization_id = p_organization_id and cd.user_id = m.user_id
          and cd.scenario = 'inactivity' and cd.subject = m.rule_id::text) as cooldown_until
-  ) p on m.unmatched_gate is null;
+    -- Not in the join's condition, which is judged after both probes were made.
+    where m.unmatched_gate is null
+  ) p on true;
 end;
 $$;
 comment on function private.inactivity_gates(uuid, uuid, uuid, uuid[], timestamptz) is

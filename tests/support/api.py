@@ -17,7 +17,9 @@ SECRET_KEY = "sb_secret_unit_test_key_0123456789"
 type Reply = httpx.Response | Exception | Callable[[dict[str, Any]], Any] | dict[str, Any] | list[Any] | None
 
 
-def problem(status: int, code: str | None, message: str = "x", details: object = None, **headers: str) -> httpx.Response:
+def problem(
+    status: int, code: str | None, message: str = "x", details: object = None, **headers: str
+) -> httpx.Response:
     """An error answer as PostgREST writes it."""
     body = {"code": code, "message": message, "details": details, "hint": None}
     return httpx.Response(status, json=body, headers=headers)
@@ -57,4 +59,7 @@ class ScriptedApi:
             reply = await reply  # type: ignore[misc]
         if isinstance(reply, Exception):
             raise reply
-        return reply if isinstance(reply, httpx.Response) else httpx.Response(200, json=reply)
+        if isinstance(reply, httpx.Response):
+            return reply
+        # Not httpx's json=, which takes null for "no body".
+        return httpx.Response(200, content=json.dumps(reply), headers={"content-type": "application/json"})

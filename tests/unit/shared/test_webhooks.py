@@ -150,6 +150,12 @@ def test_a_secret_that_cannot_be_used_is_named_and_not_repeated(text: str) -> No
 def test_the_shared_secret_is_accepted_only_when_it_is_configured_and_equal() -> None:
     expected = SecretStr("correct horse battery")
     verify_shared_secret(expected, "correct horse battery")
-    for configured, given_value in [(expected, "wrong"), (expected, None), (expected, ""), (None, "x"), (SecretStr(""), "")]:
+    for configured, given_value in [
+        (expected, "wrong"),
+        (expected, None),
+        (expected, ""),
+        (None, "x"),
+        (SecretStr(""), ""),
+    ]:
         with pytest.raises(NotVerified):
             verify_shared_secret(configured, given_value)

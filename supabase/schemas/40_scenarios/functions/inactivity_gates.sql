@@ -43,7 +43,9 @@ begin
       (select cd.last_triggered_at + make_interval(hours => 24 * m.cooldown_days) from private.cooldowns cd
        where cd.organization_id = p_organization_id and cd.user_id = m.user_id
          and cd.scenario = 'inactivity' and cd.subject = m.rule_id::text) as cooldown_until
-  ) p on m.unmatched_gate is null;
+    -- Not in the join's condition, which is judged after both probes were made.
+    where m.unmatched_gate is null
+  ) p on true;
 end;
 $$;
 comment on function private.inactivity_gates(uuid, uuid, uuid, uuid[], timestamptz) is

@@ -1,0 +1,52 @@
+"""shared/cooldown.py and shared/preferences.py: what is asked. What is answered is SQL's, and tested there."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from shared.cooldown import Cooldown
+from shared.preferences import Preferences
+from tests.support.api import ScriptedApi
+
+ORGANIZATION, USER = UUID(int=1), UUID(int=2)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+async def test_should_notify_asks_with_the_clock_it_was_given() -> None:
+    api = ScriptedApi().on(
+        "should_notify", {"allowed": False, "reason": "cooling_down", "until": "2026-03-02T00:00:00Z"}
+    )
+    advice = await Cooldown(api.supabase()).should_notify(USER, "inactivity", now=NOW)
+    assert (advice.allowed, advice.reason, advice.until) == (False, "cooling_down", datetime(2026, 3, 2, tzinfo=UTC))
+    assert api.called("should_notify") == [
+        {"p_user_id": str(USER), "p_scenario": "inactivity", "p_now": NOW.isoformat()}
+    ]
+
+
+async def test_record_last_triggered_returns_what_stands() -> None:
+    api = ScriptedApi().on("record_last_triggered", {"last_triggered_at": "2026-03-02T00:00:00+00:00"})
+    assert (await Cooldown(api.supabase()).record_last_triggered(USER, "inactivity", at=NOW)).last_triggered_at > NOW
+
+
+@pytest.mark.parametrize(
+    ("rows", "channel", "expected"),
+    [
+        ([], "all", False),
+        ([("all", "all", False)], "all", True),
+        ([("all", "all", False)], "push", True),
+        ([("inactivity", "all", False)], "all", True),
+        ([("milestone", "all", False)], "all", False),
+        ([("inactivity", "push", False)], "all", False),
+        ([("inactivity", "push", False)], "push", True),
+        ([("all", "push", False)], "push", True),
+        ([("inactivity", "all", True)], "all", False),
+        ([("all", "all", False), ("inactivity", "all", True)], "all", True),
+    ],
+)
+async def test_off_altogether_stops_everything_and_off_by_channel_that_channel(
+    rows: list[tuple[str, str, bool]], channel: str, expected: bool
+) -> None:
+    stored = [{"scenario": s, "channel": c, "is_enabled": e} for s, c, e in rows]
+    preferences = Preferences(ScriptedApi().on("notification_preferences", stored).supabase())
+    assert await preferences.is_opted_out(ORGANIZATION, USER, "inactivity", channel) is expected
