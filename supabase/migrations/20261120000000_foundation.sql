@@ -99,6 +99,34 @@ comment on function public.find_webhook_delivery(text) is 'The answer already gi
 revoke all on function public.find_webhook_delivery(text) from public, anon, authenticated, service_role;
 grant execute on function public.find_webhook_delivery(text) to service_role;
 
+create function private.finish_chunk(p_run_id bigint, p_people integer, p_counts jsonb, p_lease_seconds integer) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_run private.runs;
+begin
+  update private.runs r
+  set counts = private.add_counts(r.counts, p_counts), updated_at = clock_timestamp(),
+      lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds),
+      state = case when r.cursor_organization_id is null then 'finished' else r.state end,
+      finished_at = case when r.cursor_organization_id is null then clock_timestamp() end
+  where r.id = p_run_id
+  returning r.* into v_run;
+  if v_run.state = 'finished' then
+    update private.schedules s
+    set last_succeeded_at = v_run.finished_at,
+        last_result = jsonb_build_object('run_id', v_run.id, 'people', v_run.people, 'chunks', v_run.chunks, 'counts', v_run.counts)
+    where s.name = v_run.kind;
+  end if;
+  return jsonb_build_object('done', v_run.state = 'finished', 'people', p_people, 'counts', p_counts);
+end;
+$$;
+comment on function private.finish_chunk(bigint, integer, jsonb, integer) is
+  'Writes what a chunk did into the ledger and renews the lease; a run whose cursor is at the end is finished and reports to its schedule. Returns done, people and counts of the chunk.';
+revoke all on function private.finish_chunk(bigint, integer, jsonb, integer) from public, anon, authenticated, service_role;
+grant execute on function private.finish_chunk(bigint, integer, jsonb, integer) to service_role;
+
 create function public.invite_user(p_email text, p_full_name text, p_role public.user_role, p_valid_days integer default 14)
 returns jsonb
 language plpgsql security definer
@@ -241,6 +269,28 @@ $$;
 comment on function private.new_bell_id() is 'A fresh id for a bell, unique for ever.';
 revoke all on function private.new_bell_id() from public, anon, authenticated, service_role;
 grant execute on function private.new_bell_id() to service_role;
+
+create function private.next_people(p_organization_id uuid, p_from_user uuid, p_limit integer) returns uuid[]
+language plpgsql stable
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return (
+    select coalesce(array_agg(p.id order by p.id), '{}')
+    from (
+      select u.id
+      from public.users u
+      where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user)
+      order by u.id
+      limit p_limit + 1
+    ) p);
+end;
+$$;
+comment on function private.next_people(uuid, uuid, integer) is
+  'The ids of the next p_limit people of an organisation in key order, and of one more: the exclusive end of their range.';
+revoke all on function private.next_people(uuid, uuid, integer) from public, anon, authenticated, service_role;
+grant execute on function private.next_people(uuid, uuid, integer) to service_role;
 
 create function private.organization_as(p_roles public.user_role[]) returns uuid
 language sql stable security definer parallel safe
@@ -518,6 +568,60 @@ comment on function public.start_run(text, uuid, timestamptz, integer) is
 revoke all on function public.start_run(text, uuid, timestamptz, integer) from public, anon, authenticated, service_role;
 grant execute on function public.start_run(text, uuid, timestamptz, integer) to service_role;
 
+create function private.take_chunk(p_run_id bigint, p_holder uuid, p_chunk_size integer)
+returns table (organization_id uuid, from_user uuid, to_user uuid, people integer, as_of timestamptz)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_run private.runs;
+  v_left integer := p_chunk_size;
+  v_ids uuid[];
+begin
+  if p_chunk_size is null or p_chunk_size not between 1 and 100000 then
+    raise exception using errcode = 'PT400', message = 'chunk_size_out_of_range',
+      detail = jsonb_build_object('chunk_size', p_chunk_size, 'minimum', 1, 'maximum', 100000)::text;
+  end if;
+  select r.* into v_run from private.runs r where r.id = p_run_id and r.holder = p_holder and r.state = 'running' for update;
+  if not found then
+    raise exception using errcode = 'PT409', message = 'lease_lost',
+      detail = jsonb_build_object('run_id', p_run_id)::text, hint = 'Another holder goes on with this run, or it is finished.';
+  end if;
+
+  -- Large organisations take several chunks; a chunk takes as many small ones as fit.
+  while v_left > 0 loop
+    if v_run.cursor_user_id is null then
+      select o.id into v_run.cursor_organization_id
+      from public.organizations o
+      where v_run.cursor_organization_id is null or o.id > v_run.cursor_organization_id
+      order by o.id
+      limit 1;
+      exit when not found;
+    end if;
+    v_ids := private.next_people(v_run.cursor_organization_id, v_run.cursor_user_id, v_left);
+    people := least(cardinality(v_ids), v_left);
+    if people > 0 then
+      organization_id := v_run.cursor_organization_id;
+      from_user := v_ids[1];
+      to_user := v_ids[v_left + 1];
+      as_of := v_run.as_of;
+      return next;
+    end if;
+    v_run.cursor_user_id := v_ids[v_left + 1];
+    v_left := v_left - people;
+  end loop;
+
+  update private.runs r
+  set cursor_organization_id = v_run.cursor_organization_id, cursor_user_id = v_run.cursor_user_id,
+      chunks = r.chunks + 1, people = r.people + p_chunk_size - v_left
+  where r.id = p_run_id;
+end;
+$$;
+comment on function private.take_chunk(bigint, uuid, integer) is
+  'Locks a run its holder still has, moves its cursor by up to p_chunk_size people and returns them as ranges of one organisation each (from inclusive, to exclusive, null: open). At the end of everybody the cursor''s organisation is null. Belongs to one transaction with the work and private.finish_chunk. PT409 lease_lost.';
+revoke all on function private.take_chunk(bigint, uuid, integer) from public, anon, authenticated, service_role;
+grant execute on function private.take_chunk(bigint, uuid, integer) to service_role;
+
 create function private.time_zone_of_user(p_organization_id uuid, p_user_id uuid) returns text
 language sql stable parallel safe
 set search_path = ''
@@ -641,7 +745,7 @@ create table private.runs (
 );
 comment on table private.runs is 'The run ledger: one row a run of a whole population. The truth about what ran; a schedule''s own log only knows what was queued.';
 comment on column private.runs.as_of is 'The clock that decides in this run; set anew when another holder takes the run over.';
-comment on column private.runs.cursor_user_id is 'First person not yet evaluated; null at the start of an organisation.';
+comment on column private.runs.cursor_user_id is 'First person not yet worked on; null at the end of an organisation.';
 create unique index runs_one_open_per_kind on private.runs (kind) where state <> 'finished';
 
 create table private.schedules (

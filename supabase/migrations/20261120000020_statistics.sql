@@ -6,57 +6,6 @@ set check_function_bodies = off;
 create type public.statistics_period as enum ('day', 'week', 'month', 'quarter', 'year', 'all_time');
 comment on type public.statistics_period is 'Granularity of a window. Windows are UTC, start inclusive, end exclusive; weeks are ISO weeks.';
 
-create function private.activity_figures(p_organization_id uuid, p_user_id uuid, p_from timestamptz, p_to timestamptz)
-returns table (
-  total_activities integer, total_duration_minutes integer, unique_contacts_reached integer, activity_type_breakdown jsonb,
-  home_visit_count integer, phone_call_count integer, group_activity_count integer, proxy_activity_count integer,
-  last_activity_date timestamptz, bufdir_eligible_count integer)
-language plpgsql stable
-set search_path = ''
-as $$
-begin
-  return query
-  with activity as (
-    select a.activity_type_id, a.id, a.occurred_at, a.duration_minutes, a.proxy_registered_by, a.approval
-    from public.activities a
-    where a.organization_id = p_organization_id and a.user_id = p_user_id and a.status = 'completed'
-      and a.occurred_at >= coalesce(p_from, '-infinity') and a.occurred_at < coalesce(p_to, 'infinity')
-  ), per_type as (
-    select a.activity_type_id, count(*) as activities, sum(a.duration_minutes) as minutes, max(a.occurred_at) as last_at,
-      count(a.proxy_registered_by) as proxies,
-      count(*) filter (where a.duration_minutes >= r.min_duration_minutes
-        and (not r.requires_approval or a.approval = 'approved')
-        and (not r.requires_contact or exists (
-          select from public.activity_contacts ac where ac.organization_id = p_organization_id and ac.activity_id = a.id))
-      ) as eligible
-    from activity a
-    left join lateral (
-      select b.min_duration_minutes, b.requires_contact, b.requires_approval
-      from public.bufdir_rules b
-      where b.organization_id = p_organization_id and b.effective_from <= (a.occurred_at at time zone 'UTC')::date
-      order by b.effective_from desc
-      limit 1
-    ) r on true
-    group by a.activity_type_id
-  )
-  select coalesce(sum(t.activities), 0)::integer, coalesce(sum(t.minutes), 0)::integer,
-    (select count(distinct ac.contact_id)::integer
-     from activity a
-     join public.activity_contacts ac on ac.organization_id = p_organization_id and ac.activity_id = a.id),
-    coalesce(jsonb_object_agg(t.activity_type_id, t.activities) filter (where t.activity_type_id is not null), '{}'),
-    coalesce(sum(t.activities) filter (where t.activity_type_id = 'home-visit'), 0)::integer,
-    coalesce(sum(t.activities) filter (where t.activity_type_id = 'phone-call'), 0)::integer,
-    coalesce(sum(t.activities) filter (where at.category = 'group'), 0)::integer,
-    coalesce(sum(t.proxies), 0)::integer, max(t.last_at), coalesce(sum(t.eligible), 0)::integer
-  from per_type t
-  left join public.activity_types at on at.organization_id = p_organization_id and at.id = t.activity_type_id;
-end;
-$$;
-comment on function private.activity_figures(uuid, uuid, timestamptz, timestamptz) is
-  'The figures of one person''s completed activities in [p_from, p_to), null: open. One row, zeros without any.';
-revoke all on function private.activity_figures(uuid, uuid, timestamptz, timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.activity_figures(uuid, uuid, timestamptz, timestamptz) to service_role;
-
 create function private.dirty_days(p_organization_id uuid, p_users uuid[], p_user_ids uuid[], p_days date[])
 returns table (user_id uuid, day date)
 language sql stable
@@ -94,7 +43,7 @@ declare
   v_user_ids uuid[];
   v_days date[];
   v_organization_id uuid;
-  v_rows integer := 0;
+  v_rows bigint := 0;
 begin
   if p_limit is null or p_limit not between 1 and 100000 then
     raise exception using errcode = 'PT400', message = 'limit_out_of_range',
@@ -117,10 +66,12 @@ begin
   from claimed c;
 
   for v_organization_id in select distinct o.id from unnest(v_organization_ids) as o (id) order by o.id loop
-    v_rows := v_rows + (
-      select private.recompute_statistics(v_organization_id, array_agg(c.user_id), array_agg(c.day), p_now)
-      from unnest(v_organization_ids, v_user_ids, v_days) as c (organization_id, user_id, day)
-      where c.organization_id = v_organization_id);
+    v_rows := v_rows + coalesce((
+      select sum(r.rows_changed)
+      from (select array_agg(c.user_id) as user_ids, array_agg(c.day) as days
+            from unnest(v_organization_ids, v_user_ids, v_days) as c (organization_id, user_id, day)
+            where c.organization_id = v_organization_id) m
+      cross join lateral private.recompute_statistics(v_organization_id, m.user_ids, m.days, p_now) r), 0);
   end loop;
   return jsonb_build_object('marks', v_marks, 'rows', v_rows, 'more', v_marks = p_limit,
     'people', (select count(distinct (c.o, c.u)) from unnest(v_organization_ids, v_user_ids) as c (o, u)),
@@ -350,42 +301,158 @@ comment on function private.period_start(public.statistics_period, date) is 'Inc
 revoke all on function private.period_start(public.statistics_period, date) from public, anon, authenticated, service_role;
 grant execute on function private.period_start(public.statistics_period, date) to authenticated, service_role;
 
-create function private.recompute_buckets(
-  p_organization_id uuid, p_users uuid[], p_dirty_users uuid[], p_dirty_days date[], p_touch boolean)
-returns integer
+create function private.rebuild_statistics(
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_now timestamptz, p_reconcile_run_id bigint)
+returns jsonb
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_written integer;
-  v_removed integer;
+  v_users uuid[];
+  v_marked_users uuid[];
+  v_marked_days date[];
+  v_rows bigint;
+  v_people bigint := 0;
 begin
+  select array_agg(u.id) into v_users
+  from public.users u
+  where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user);
+  insert into public.activity_statistics (organization_id, user_id, period_type)
+  select p_organization_id, u.id, 'all_time' from unnest(v_users) as u (id)
+  on conflict do nothing;
+
+  -- What a mark announces is no drift: it is recomputed first, and not counted.
+  with claimed as (
+    delete from private.statistics_marks m
+    where m.organization_id = p_organization_id and m.user_id = any (v_users)
+    returning m.user_id, m.day
+  )
+  select array_agg(c.user_id), array_agg(c.day) into v_marked_users, v_marked_days from claimed c;
+  if v_marked_users is not null then
+    perform private.recompute_statistics(p_organization_id, v_marked_users, v_marked_days, p_now);
+  end if;
+
+  with changed as (
+    select r.user_id, sum(r.rows_changed) as rows_changed
+    from private.recompute_statistics(
+      p_organization_id, v_users, array_fill(null::date, array[cardinality(v_users)]), p_now, p_reconcile_run_id is null) r
+    group by r.user_id
+  ), reported as (
+    insert into private.statistics_drift (organization_id, user_id, run_id, rows_changed)
+    select p_organization_id, c.user_id, p_reconcile_run_id, c.rows_changed from changed c where p_reconcile_run_id is not null
+  )
+  select coalesce(sum(c.rows_changed), 0), count(*) into v_rows, v_people from changed c;
+  return jsonb_build_object('statistics', case when p_reconcile_run_id is null
+    then jsonb_build_object('rows_written', v_rows)
+    else jsonb_build_object('rows_repaired', v_rows, 'people_with_drift', v_people) end);
+end;
+$$;
+comment on function private.rebuild_statistics(uuid, uuid, uuid, timestamptz, bigint) is
+  'Recomputes every row of a range of people (from inclusive, to exclusive, null: open). With a reconcile''s run id only rows that differ are written, and whose they were is reported.';
+revoke all on function private.rebuild_statistics(uuid, uuid, uuid, timestamptz, bigint) from public, anon, authenticated, service_role;
+grant execute on function private.rebuild_statistics(uuid, uuid, uuid, timestamptz, bigint) to service_role;
+
+create function public.rebuild_statistics_chunk(
+  p_run_id bigint, p_holder uuid, p_chunk_size integer default 200, p_lease_seconds integer default 60)
+returns jsonb
+language plpgsql
+set search_path = ''
+set statement_timeout = '55s'
+as $$
+declare
+  v_slice record;
+  v_people integer := 0;
+  v_counts jsonb := '{}';
+  v_is_reconcile boolean;
+begin
+  select r.kind = 'statistics-reconcile' into v_is_reconcile from private.runs r where r.id = p_run_id;
+  for v_slice in select t.* from private.take_chunk(p_run_id, p_holder, p_chunk_size) t loop
+    v_counts := private.add_counts(v_counts, private.rebuild_statistics(
+      v_slice.organization_id, v_slice.from_user, v_slice.to_user, v_slice.as_of, case when v_is_reconcile then p_run_id end));
+    v_people := v_people + v_slice.people;
+  end loop;
+  return private.finish_chunk(p_run_id, v_people, v_counts, p_lease_seconds);
+end;
+$$;
+comment on function public.rebuild_statistics_chunk(bigint, uuid, integer, integer) is
+  'Recomputes everything of the next people of a run, one transaction with its cursor. In a run of kind statistics-reconcile, rows that differed are reported in private.statistics_drift. PT409 lease_lost.';
+revoke all on function public.rebuild_statistics_chunk(bigint, uuid, integer, integer) from public, anon, authenticated, service_role;
+grant execute on function public.rebuild_statistics_chunk(bigint, uuid, integer, integer) to service_role;
+
+create function private.recompute_buckets(
+  p_organization_id uuid, p_users uuid[], p_dirty_users uuid[], p_dirty_days date[], p_touch boolean)
+returns table (user_id uuid, rows_changed bigint)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return query
   with bucket as materialized (
-    select distinct d.user_id, t.period_type, private.period_start(t.period_type, d.day) as period_start
+    select distinct d.user_id, t.period_type, b.period_start at time zone 'UTC' as period_start,
+      (b.period_start + t.length) at time zone 'UTC' as period_end
     from unnest(p_dirty_users, p_dirty_days) as d (user_id, day)
-    cross join unnest(enum_range('day'::public.statistics_period, 'year')) as t (period_type)
+    cross join (values
+      ('day'::public.statistics_period, interval '1 day'), ('week', interval '7 days'), ('month', interval '1 month'),
+      ('quarter', interval '3 months'), ('year', interval '1 year')) as t (period_type, length)
+    cross join lateral (select date_trunc(t.period_type::text, d.day::timestamp) as period_start) b
     union all
-    select u.id, 'all_time', null from unnest(p_users) as u (id)
+    select u.id, 'all_time', null, null from unnest(p_users) as u (id)
+  ), bufdir_rule as materialized (
+    select r.*, r.effective_from::timestamp at time zone 'UTC' as from_at,
+      lead(r.effective_from::timestamp at time zone 'UTC', 1, 'infinity') over (order by r.effective_from) as until_at
+    from public.bufdir_rules r
+    where r.organization_id = p_organization_id
   ), computed as materialized (
-    select b.user_id, b.period_type, b.period_start, private.period_end(b.period_type, b.period_start) as period_end, f.*
+    select b.user_id, b.period_type, b.period_start, b.period_end, f.*, c.unique_contacts_reached
     from bucket b
-    cross join lateral private.activity_figures(
-      p_organization_id, b.user_id, b.period_start, private.period_end(b.period_type, b.period_start)) f
+    cross join lateral (
+      select coalesce(sum(t.activities), 0)::integer as total_activities, coalesce(sum(t.minutes), 0)::integer as total_duration_minutes,
+        coalesce(jsonb_object_agg(t.activity_type_id, t.activities) filter (where t.activity_type_id is not null), '{}')
+          as activity_type_breakdown,
+        coalesce(sum(t.activities) filter (where t.activity_type_id = 'home-visit'), 0)::integer as home_visit_count,
+        coalesce(sum(t.activities) filter (where t.activity_type_id = 'phone-call'), 0)::integer as phone_call_count,
+        coalesce(sum(t.activities) filter (where t.category = 'group'), 0)::integer as group_activity_count,
+        coalesce(sum(t.proxies), 0)::integer as proxy_activity_count, max(t.last_at) as last_activity_date,
+        coalesce(sum(t.eligible), 0)::integer as bufdir_eligible_count
+      from (
+        select a.activity_type_id, min(at.category) as category, count(*) as activities, sum(a.duration_minutes) as minutes,
+          max(a.occurred_at) as last_at, count(a.proxy_registered_by) as proxies,
+          count(*) filter (where a.duration_minutes >= r.min_duration_minutes
+            and (not r.requires_approval or a.approval = 'approved')
+            and (not r.requires_contact or exists (
+              select from public.activity_contacts ac where ac.organization_id = p_organization_id and ac.activity_id = a.id))
+          ) as eligible
+        from public.activities a
+        join public.activity_types at on at.organization_id = p_organization_id and at.id = a.activity_type_id
+        left join bufdir_rule r on a.occurred_at >= r.from_at and a.occurred_at < r.until_at
+        where a.organization_id = p_organization_id and a.user_id = b.user_id and a.status = 'completed'
+          and a.occurred_at >= coalesce(b.period_start, '-infinity') and a.occurred_at < coalesce(b.period_end, 'infinity')
+        group by a.activity_type_id
+      ) t
+    ) f
+    cross join lateral (
+      select count(distinct ac.contact_id)::integer as unique_contacts_reached
+      from public.activities a
+      join public.activity_contacts ac on ac.organization_id = p_organization_id and ac.activity_id = a.id
+      where a.organization_id = p_organization_id and a.user_id = b.user_id and a.status = 'completed'
+        and a.occurred_at >= coalesce(b.period_start, '-infinity') and a.occurred_at < coalesce(b.period_end, 'infinity')
+    ) c
   ), removed as (
     delete from public.activity_statistics s
     using computed c
     where s.organization_id = p_organization_id and s.user_id = c.user_id and s.period_type = c.period_type
       and s.period_start = c.period_start and c.total_activities = 0
-    returning 1
+    returning s.user_id
   ), written as (
     insert into public.activity_statistics as s (
       organization_id, user_id, period_type, period_start, period_end, total_activities, total_duration_minutes,
       unique_contacts_reached, activity_type_breakdown, home_visit_count, phone_call_count, group_activity_count,
-      proxy_activity_count, last_activity_date, bufdir_eligible_count, computed_at)
+      proxy_activity_count, last_activity_date, bufdir_eligible_count, computed_at, updated_at)
     select p_organization_id, c.user_id, c.period_type, c.period_start, c.period_end, c.total_activities, c.total_duration_minutes,
       c.unique_contacts_reached, c.activity_type_breakdown, c.home_visit_count, c.phone_call_count, c.group_activity_count,
-      c.proxy_activity_count, c.last_activity_date, c.bufdir_eligible_count, clock_timestamp()
+      c.proxy_activity_count, c.last_activity_date, c.bufdir_eligible_count, now(), now()
     from computed c
     where c.total_activities > 0 or c.period_type = 'all_time'
     on conflict on constraint one_row_per_user_period do update set
@@ -402,20 +469,110 @@ begin
          (excluded.total_activities, excluded.total_duration_minutes, excluded.unique_contacts_reached,
           excluded.activity_type_breakdown, excluded.home_visit_count, excluded.phone_call_count, excluded.group_activity_count,
           excluded.proxy_activity_count, excluded.last_activity_date, excluded.bufdir_eligible_count)
-    returning 1
+    returning s.user_id
   )
-  select (select count(*) from written), (select count(*) from removed) into v_written, v_removed;
-  return v_written + v_removed;
+  select x.user_id, count(*)
+  from (select w.user_id from written w union all select r.user_id from removed r) x
+  group by x.user_id;
 end;
 $$;
 comment on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) is
-  'Every bucket that contains one of the dirty days, and everybody''s all_time, anew from the activities; emptied ones go. Streaks are not its business. For private.recompute_statistics, which holds the locks.';
+  'Every bucket that contains one of the dirty days, and everybody''s all_time, anew from the activities; emptied ones go. Returns how many rows of whom it wrote or removed. Streaks are not its business. For private.recompute_statistics, which holds the locks.';
 revoke all on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) to service_role;
 
+create function private.recompute_day_streaks(p_organization_id uuid, p_touched_users uuid[], p_touched_days date[])
+returns table (user_id uuid, rows_changed bigint)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return query
+  with active as (
+    select s.user_id, s.id, t.day, t.day - (row_number() over (partition by s.user_id order by t.day))::integer as island
+    from unnest(p_touched_users, p_touched_days) as t (user_id, day)
+    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
+      and s.period_type = 'day' and s.period_start = t.day::timestamp at time zone 'UTC'
+  ), island as (
+    select a.user_id, a.island, min(a.day) as first_day from active a group by a.user_id, a.island
+  ), streak as (
+    -- The day before an island was not touched, so what stands there is right.
+    select a.id, a.day - i.first_day + 1 + coalesce(before.streak_days, 0) as streak_days
+    from active a
+    join island i on i.user_id = a.user_id and i.island = a.island
+    left join public.activity_statistics before on before.organization_id = p_organization_id and before.user_id = a.user_id
+      and before.period_type = 'day' and before.period_start = (i.first_day - 1)::timestamp at time zone 'UTC'
+  ), written as (
+    update public.activity_statistics s
+    set streak_days = k.streak_days, computed_at = now(), updated_at = now()
+    from streak k
+    where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days
+    returning s.user_id
+  )
+  select w.user_id, count(*) from written w group by w.user_id;
+end;
+$$;
+comment on function private.recompute_day_streaks(uuid, uuid[], date[]) is
+  'Streaks of the day rows among the touched days, counted on from the day before each run of them. Returns how many rows of whom it changed.';
+revoke all on function private.recompute_day_streaks(uuid, uuid[], date[]) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_day_streaks(uuid, uuid[], date[]) to service_role;
+
+create function private.recompute_longer_streaks(
+  p_organization_id uuid, p_users uuid[], p_touched_users uuid[], p_touched_days date[], p_now timestamptz)
+returns table (user_id uuid, rows_changed bigint)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_today timestamptz := date_trunc('day', p_now at time zone 'UTC') at time zone 'UTC';
+begin
+  return query
+  with span as (
+    select t.user_id, min(t.day)::timestamp at time zone 'UTC' as first_day, max(t.day)::timestamp at time zone 'UTC' as last_day
+    from unnest(p_touched_users, p_touched_days) as t (user_id, day)
+    group by t.user_id
+  ), overlapping as (
+    select s.user_id, s.id, s.period_end
+    from span
+    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = span.user_id
+      and s.period_type = any ('{week,month,quarter,year}')
+      and s.period_start > span.first_day - interval '366 days' and s.period_start <= span.last_day and s.period_end > span.first_day
+    union all
+    select s.user_id, s.id, null
+    from public.activity_statistics s
+    where s.organization_id = p_organization_id and s.user_id = any (p_users) and s.period_type = 'all_time'
+  ), streak as (
+    -- A row's streak is that of its last day; while it is open, that of the last active day if that is today or yesterday.
+    select o.id, coalesce(ended.streak_days, 0) as streak_days
+    from overlapping o
+    join public.activity_statistics l on l.organization_id = p_organization_id and l.user_id = o.user_id and l.period_type = 'all_time'
+    left join public.activity_statistics ended on ended.organization_id = p_organization_id and ended.user_id = o.user_id
+      and ended.period_type = 'day'
+      and ended.period_start = case
+        when o.period_end <= v_today then o.period_end - interval '24 hours'
+        when l.last_activity_date >= v_today - interval '24 hours' then
+          date_trunc('day', l.last_activity_date at time zone 'UTC') at time zone 'UTC'
+      end
+  ), written as (
+    update public.activity_statistics s
+    set streak_days = k.streak_days, computed_at = now(), updated_at = now()
+    from streak k
+    where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days
+    returning s.user_id
+  )
+  select w.user_id, count(*) from written w group by w.user_id;
+end;
+$$;
+comment on function private.recompute_longer_streaks(uuid, uuid[], uuid[], date[], timestamptz) is
+  'Streaks of the rows of weeks to years that overlap the touched days, and of all_time, read off the day rows, as of p_now. Returns how many rows of whom it changed.';
+revoke all on function private.recompute_longer_streaks(uuid, uuid[], uuid[], date[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_longer_streaks(uuid, uuid[], uuid[], date[], timestamptz) to service_role;
+
 create function private.recompute_statistics(
   p_organization_id uuid, p_user_ids uuid[], p_days date[], p_now timestamptz, p_touch boolean default true)
-returns integer
+returns table (user_id uuid, rows_changed bigint)
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
@@ -424,7 +581,6 @@ declare
   v_users uuid[];
   v_dirty_users uuid[];
   v_dirty_days date[];
-  v_changed integer;
 begin
   perform set_config('attend.statistics_writer', 'drain', true);
   -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
@@ -438,32 +594,35 @@ begin
     for no key update
   ) l;
   if v_users is null then
-    return 0;
+    return;
   end if;
 
   select array_agg(d.user_id), array_agg(d.day) into v_dirty_users, v_dirty_days
   from private.dirty_days(p_organization_id, v_users, p_user_ids, p_days) d;
-  v_changed := private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch)
-    + private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now, p_touch);
-  return v_changed;
+  -- The streaks read the day rows that the buckets just wrote, hence two statements in this order.
+  return query
+  select b.user_id, b.rows_changed
+  from private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch) b;
+  return query
+  select s.user_id, s.rows_changed
+  from private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now) s;
 end;
 $$;
 comment on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) is
-  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows it wrote or removed.';
+  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows of whom it wrote or removed, in one or two rows a person.';
 revoke all on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) to service_role;
 
 create function private.recompute_streaks(
-  p_organization_id uuid, p_users uuid[], p_dirty_users uuid[], p_dirty_days date[], p_now timestamptz, p_touch boolean)
-returns integer
+  p_organization_id uuid, p_users uuid[], p_dirty_users uuid[], p_dirty_days date[], p_now timestamptz)
+returns table (user_id uuid, rows_changed bigint)
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_today date := (p_now at time zone 'UTC')::date;
-  v_days integer;
-  v_buckets integer;
+  v_touched_users uuid[];
+  v_touched_days date[];
 begin
   -- A day more or less changes the streak of every day that follows it without a gap. Day rows are the list of active days.
   with recursive touched as (
@@ -473,54 +632,19 @@ begin
     from touched t
     join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
       and s.period_type = 'day' and s.period_start = (t.day + 1)::timestamp at time zone 'UTC'
-  ), active as (
-    select s.user_id, s.id, t.day, t.day - (row_number() over (partition by s.user_id order by t.day))::integer as island
-    from touched t
-    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
-      and s.period_type = 'day' and s.period_start = t.day::timestamp at time zone 'UTC'
-  ), island as (
-    select a.user_id, a.island, min(a.day) as first_day from active a group by a.user_id, a.island
-  ), streak as (
-    select a.id, a.day - i.first_day + 1 + coalesce(before.streak_days, 0) as streak_days
-    from active a
-    join island i on i.user_id = a.user_id and i.island = a.island
-    left join public.activity_statistics before on before.organization_id = p_organization_id and before.user_id = a.user_id
-      and before.period_type = 'day' and before.period_start = (i.first_day - 1)::timestamp at time zone 'UTC'
   )
-  update public.activity_statistics s
-  set streak_days = k.streak_days, computed_at = clock_timestamp(), updated_at = clock_timestamp()
-  from streak k
-  where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days;
-  get diagnostics v_days = row_count;
+  select array_agg(t.user_id), array_agg(t.day) into v_touched_users, v_touched_days from touched t;
 
-  -- Every other row's streak is that of its last day; while it is open, that of today or else yesterday.
-  with last_day as (
-    select s.user_id, s.id, case
-        when s.period_end <= v_today::timestamp at time zone 'UTC' then s.period_end - interval '1 day'
-        when l.last_activity_date >= (v_today - 1)::timestamp at time zone 'UTC' then
-          date_trunc('day', l.last_activity_date at time zone 'UTC') at time zone 'UTC'
-      end as ends_on
-    from public.activity_statistics s
-    join public.activity_statistics l on l.organization_id = s.organization_id and l.user_id = s.user_id and l.period_type = 'all_time'
-    where s.organization_id = p_organization_id and s.user_id = any (p_users) and s.period_type <> 'day'
-  )
-  update public.activity_statistics s
-  set streak_days = k.streak_days, computed_at = clock_timestamp(), updated_at = clock_timestamp()
-  from (
-    select d.id, coalesce(ended.streak_days, 0) as streak_days
-    from last_day d
-    left join public.activity_statistics ended on ended.organization_id = p_organization_id and ended.user_id = d.user_id
-      and ended.period_type = 'day' and ended.period_start = d.ends_on
-  ) k
-  where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days;
-  get diagnostics v_buckets = row_count;
-  return v_days + v_buckets;
+  return query select d.user_id, d.rows_changed
+  from private.recompute_day_streaks(p_organization_id, v_touched_users, v_touched_days) d;
+  return query select l.user_id, l.rows_changed
+  from private.recompute_longer_streaks(p_organization_id, p_users, v_touched_users, v_touched_days, p_now) l;
 end;
 $$;
-comment on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz, boolean) is
-  'Streaks of the dirty days and of the days that follow them without a gap, then of every longer period of these people, as of p_now. Needs the day rows right. For private.recompute_statistics, which holds the locks.';
-revoke all on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
-grant execute on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz, boolean) to service_role;
+comment on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz) is
+  'Streaks of the dirty days, of the days that follow them without a gap, and of the longer periods that overlap these, as of p_now. Needs the day rows right. For private.recompute_statistics, which holds the locks.';
+revoke all on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz) to service_role;
 
 create function private.start_statistics() returns trigger
 language plpgsql security definer
@@ -574,7 +698,7 @@ create table public.activity_statistics (
   last_activity_date timestamptz,
   streak_days integer default 0,
   bufdir_eligible_count integer not null default 0,
-  computed_at timestamptz not null default clock_timestamp(),
+  computed_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (organization_id, id),
@@ -582,7 +706,14 @@ create table public.activity_statistics (
   constraint user_belongs_to_organization
     foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
   constraint period_start_before_end check (period_start < period_end),
-  constraint period_bounds_fit_period_type check (private.is_period(period_type, period_start, period_end)),
+  -- private.is_period, written out: a call for each row would cost more than the row.
+  constraint period_bounds_fit_period_type check (coalesce(case
+    when period_type = 'all_time' then period_start is null and period_end is null
+    else period_start = date_trunc(period_type::text, period_start at time zone 'UTC') at time zone 'UTC'
+      and period_end = ((period_start at time zone 'UTC') + case period_type
+        when 'day' then interval '1 day' when 'week' then interval '7 days' when 'month' then interval '1 month'
+        when 'quarter' then interval '3 months' else interval '1 year' end) at time zone 'UTC'
+    end, false)),
   constraint counts_non_negative check (
     least(total_activities, total_duration_minutes, unique_contacts_reached, home_visit_count, phone_call_count,
       group_activity_count, proxy_activity_count, streak_days, bufdir_eligible_count) >= 0),

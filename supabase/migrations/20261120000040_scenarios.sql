@@ -14,37 +14,6 @@ create type private.notification_claim as (
 );
 comment on type private.notification_claim is 'A wish to tell a person something; private.claim_notifications decides.';
 
-create function private.advance_run(
-  p_run private.runs, p_counts jsonb, p_people integer, p_done boolean, p_lease_seconds integer)
-returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_finished_at timestamptz := case when p_done then clock_timestamp() end;
-  v_run private.runs;
-begin
-  update private.runs r
-  set cursor_organization_id = p_run.cursor_organization_id, cursor_user_id = p_run.cursor_user_id, people = p_run.people,
-      chunks = r.chunks + 1, counts = private.add_counts(r.counts, p_counts),
-      state = case when p_done then 'finished' else 'running' end, finished_at = v_finished_at, updated_at = clock_timestamp(),
-      lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
-  where r.id = p_run.id
-  returning r.* into v_run;
-  if p_done then
-    update private.schedules s
-    set last_succeeded_at = v_finished_at,
-        last_result = jsonb_build_object('run_id', v_run.id, 'people', v_run.people, 'chunks', v_run.chunks, 'counts', v_run.counts)
-    where s.name = v_run.kind;
-  end if;
-  return jsonb_build_object('done', p_done, 'people', p_people, 'counts', p_counts);
-end;
-$$;
-comment on function private.advance_run(private.runs, jsonb, integer, boolean, integer) is
-  'Writes what a chunk did into the ledger and renews the lease; a finished run also reports to its schedule.';
-revoke all on function private.advance_run(private.runs, jsonb, integer, boolean, integer) from public, anon, authenticated, service_role;
-grant execute on function private.advance_run(private.runs, jsonb, integer, boolean, integer) to service_role;
-
 create function private.claim_notifications(
   p_organization_id uuid, p_claims private.notification_claim[], p_now timestamptz)
 returns table (user_id uuid, scenario text, subject text, outcome text, notification_id uuid, cooldown_until timestamptz)
@@ -281,44 +250,16 @@ set search_path = ''
 set statement_timeout = '55s'
 as $$
 declare
-  v_run private.runs;
-  v_left integer := p_chunk_size;
+  v_slice record;
+  v_people integer := 0;
   v_counts jsonb := '{}';
-  v_ids uuid[];
-  v_done boolean := false;
 begin
-  if p_chunk_size is null or p_chunk_size not between 1 and 100000 then
-    raise exception using errcode = 'PT400', message = 'chunk_size_out_of_range',
-      detail = jsonb_build_object('chunk_size', p_chunk_size, 'minimum', 1, 'maximum', 100000)::text;
-  end if;
-  select r.* into v_run from private.runs r where r.id = p_run_id and r.holder = p_holder and r.state = 'running' for update;
-  if not found then
-    raise exception using errcode = 'PT409', message = 'lease_lost',
-      detail = jsonb_build_object('run_id', p_run_id)::text, hint = 'Another holder goes on with this run, or it is finished.';
-  end if;
-
-  -- Large organisations take several chunks; a chunk takes as many small ones as fit.
-  while v_left > 0 and not v_done loop
-    if v_run.cursor_organization_id is null or v_run.cursor_user_id is null then
-      select o.id into v_run.cursor_organization_id
-      from public.organizations o
-      where v_run.cursor_organization_id is null or o.id > v_run.cursor_organization_id
-      order by o.id
-      limit 1;
-      v_done := not found;
-    end if;
-    if not v_done then
-      v_ids := private.next_people(v_run.cursor_organization_id, v_run.cursor_user_id, v_left);
-      if cardinality(v_ids) > 0 then
-        v_counts := private.add_counts(v_counts,
-          private.decide(v_run.cursor_organization_id, v_ids[1], v_ids[v_left + 1], null, v_run.as_of));
-      end if;
-      v_run.people := v_run.people + least(cardinality(v_ids), v_left);
-      v_run.cursor_user_id := v_ids[v_left + 1];
-      v_left := v_left - least(cardinality(v_ids), v_left);
-    end if;
+  for v_slice in select t.* from private.take_chunk(p_run_id, p_holder, p_chunk_size) t loop
+    v_counts := private.add_counts(v_counts,
+      private.decide(v_slice.organization_id, v_slice.from_user, v_slice.to_user, null, v_slice.as_of));
+    v_people := v_people + v_slice.people;
   end loop;
-  return private.advance_run(v_run, v_counts, p_chunk_size - v_left, v_done, p_lease_seconds);
+  return private.finish_chunk(p_run_id, v_people, v_counts, p_lease_seconds);
 end;
 $$;
 comment on function public.evaluate_chunk(bigint, uuid, integer, integer) is
@@ -617,28 +558,6 @@ $$;
 comment on function private.mark_people(uuid[], uuid[]) is
   'Marks people, given as two arrays of equal length, as changed. For the marking triggers, which run it as their owner.';
 revoke all on function private.mark_people(uuid[], uuid[]) from public, anon, authenticated, service_role;
-
-create function private.next_people(p_organization_id uuid, p_from_user uuid, p_limit integer) returns uuid[]
-language plpgsql stable
-set search_path = ''
-set plan_cache_mode = force_custom_plan
-as $$
-begin
-  return (
-    select coalesce(array_agg(p.id order by p.id), '{}')
-    from (
-      select u.id
-      from public.users u
-      where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user)
-      order by u.id
-      limit p_limit + 1
-    ) p);
-end;
-$$;
-comment on function private.next_people(uuid, uuid, integer) is
-  'The ids of the next p_limit people of an organisation in key order, and of one more: the exclusive end of their range.';
-revoke all on function private.next_people(uuid, uuid, integer) from public, anon, authenticated, service_role;
-grant execute on function private.next_people(uuid, uuid, integer) to service_role;
 
 create function public.record_last_triggered(
   p_user_id uuid, p_scenario text, p_subject text default null, p_at timestamptz default now())

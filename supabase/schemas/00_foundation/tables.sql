@@ -108,7 +108,7 @@ create table private.runs (
 );
 comment on table private.runs is 'The run ledger: one row a run of a whole population. The truth about what ran; a schedule''s own log only knows what was queued.';
 comment on column private.runs.as_of is 'The clock that decides in this run; set anew when another holder takes the run over.';
-comment on column private.runs.cursor_user_id is 'First person not yet evaluated; null at the start of an organisation.';
+comment on column private.runs.cursor_user_id is 'First person not yet worked on; null at the end of an organisation.';
 create unique index runs_one_open_per_kind on private.runs (kind) where state <> 'finished';
 
 create table private.schedules (

@@ -16,7 +16,7 @@ create table public.activity_statistics (
   last_activity_date timestamptz,
   streak_days integer default 0,
   bufdir_eligible_count integer not null default 0,
-  computed_at timestamptz not null default clock_timestamp(),
+  computed_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (organization_id, id),
@@ -24,7 +24,14 @@ create table public.activity_statistics (
   constraint user_belongs_to_organization
     foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
   constraint period_start_before_end check (period_start < period_end),
-  constraint period_bounds_fit_period_type check (private.is_period(period_type, period_start, period_end)),
+  -- private.is_period, written out: a call for each row would cost more than the row.
+  constraint period_bounds_fit_period_type check (coalesce(case
+    when period_type = 'all_time' then period_start is null and period_end is null
+    else period_start = date_trunc(period_type::text, period_start at time zone 'UTC') at time zone 'UTC'
+      and period_end = ((period_start at time zone 'UTC') + case period_type
+        when 'day' then interval '1 day' when 'week' then interval '7 days' when 'month' then interval '1 month'
+        when 'quarter' then interval '3 months' else interval '1 year' end) at time zone 'UTC'
+    end, false)),
   constraint counts_non_negative check (
     least(total_activities, total_duration_minutes, unique_contacts_reached, home_visit_count, phone_call_count,
       group_activity_count, proxy_activity_count, streak_days, bufdir_eligible_count) >= 0),

@@ -9,7 +9,7 @@ declare
   v_user_ids uuid[];
   v_days date[];
   v_organization_id uuid;
-  v_rows integer := 0;
+  v_rows bigint := 0;
 begin
   if p_limit is null or p_limit not between 1 and 100000 then
     raise exception using errcode = 'PT400', message = 'limit_out_of_range',
@@ -32,10 +32,12 @@ begin
   from claimed c;
 
   for v_organization_id in select distinct o.id from unnest(v_organization_ids) as o (id) order by o.id loop
-    v_rows := v_rows + (
-      select private.recompute_statistics(v_organization_id, array_agg(c.user_id), array_agg(c.day), p_now)
-      from unnest(v_organization_ids, v_user_ids, v_days) as c (organization_id, user_id, day)
-      where c.organization_id = v_organization_id);
+    v_rows := v_rows + coalesce((
+      select sum(r.rows_changed)
+      from (select array_agg(c.user_id) as user_ids, array_agg(c.day) as days
+            from unnest(v_organization_ids, v_user_ids, v_days) as c (organization_id, user_id, day)
+            where c.organization_id = v_organization_id) m
+      cross join lateral private.recompute_statistics(v_organization_id, m.user_ids, m.days, p_now) r), 0);
   end loop;
   return jsonb_build_object('marks', v_marks, 'rows', v_rows, 'more', v_marks = p_limit,
     'people', (select count(distinct (c.o, c.u)) from unnest(v_organization_ids, v_user_ids) as c (o, u)),

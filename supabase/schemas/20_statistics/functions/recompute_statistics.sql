@@ -1,6 +1,6 @@
 create function private.recompute_statistics(
   p_organization_id uuid, p_user_ids uuid[], p_days date[], p_now timestamptz, p_touch boolean default true)
-returns integer
+returns table (user_id uuid, rows_changed bigint)
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
@@ -9,7 +9,6 @@ declare
   v_users uuid[];
   v_dirty_users uuid[];
   v_dirty_days date[];
-  v_changed integer;
 begin
   perform set_config('attend.statistics_writer', 'drain', true);
   -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
@@ -23,17 +22,21 @@ begin
     for no key update
   ) l;
   if v_users is null then
-    return 0;
+    return;
   end if;
 
   select array_agg(d.user_id), array_agg(d.day) into v_dirty_users, v_dirty_days
   from private.dirty_days(p_organization_id, v_users, p_user_ids, p_days) d;
-  v_changed := private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch)
-    + private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now, p_touch);
-  return v_changed;
+  -- The streaks read the day rows that the buckets just wrote, hence two statements in this order.
+  return query
+  select b.user_id, b.rows_changed
+  from private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch) b;
+  return query
+  select s.user_id, s.rows_changed
+  from private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now) s;
 end;
 $$;
 comment on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) is
-  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows it wrote or removed.';
+  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows of whom it wrote or removed, in one or two rows a person.';
 revoke all on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) to service_role;
