@@ -61,3 +61,10 @@ def wait_until_ready(url: str, seconds: float = FRESH_SECONDS) -> None:
                 return
         time.sleep(0.02)
     raise AssertionError(f"the gateway at {url} is not ready after {seconds} s")
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error answer, whose body must have exactly the four fields."""
+    body = answer.json()
+    assert set(body) == {"code", "details", "hint", "message"}
+    return answer.status_code, body["code"]
