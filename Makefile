@@ -23,7 +23,7 @@ TOOLS := node_modules/.installed
 
 FUNCTIONS := $(subst _,-,$(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/main.py)))))
 SEED ?= 7
-SIZE ?= full
+SIZE ?= small
 ARGS ?=
 
 .PHONY: help
@@ -38,11 +38,11 @@ demo: $(PROJECT) ## Tell the whole story on a throw-away stack (SEED=7, ARGS=--j
 	@$(BIN)/attend demo --seed $(SEED) $(ARGS)
 
 .PHONY: up
-up: $(PROJECT) ## Start the embedded stack and stay with it (Ctrl-C stops)
+up: $(PROJECT) ## Start the embedded stack in the background (ARGS="--port 0" takes free ports)
 	@$(BIN)/attend up $(ARGS)
 
 .PHONY: down
-down: $(PROJECT) ## Stop an embedded stack that runs in the background
+down: $(PROJECT) ## Stop it; its data stay
 	@$(BIN)/attend down $(ARGS)
 
 .PHONY: build

@@ -9,11 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import database as databases
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "faults: kills processes or drops messages on purpose")
-    config.addinivalue_line("markers", "slow: takes more than about ten seconds")
+from tests.support import stack as stacks
 
 
 def on_real_stack() -> bool:
@@ -57,3 +53,20 @@ def database(
     database = databases.clone_database(cluster, template_database, request.module.__name__)
     yield database
     databases.drop_database(database)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Any]:
+    """A whole stack on free ports, one for each test file; on a real stack, that one."""
+    if on_real_stack():
+        yield stacks.GivenStack()
+        return
+    with stacks.embedded_stack() as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def _embedded_only(request: pytest.FixtureRequest) -> None:
+    """A test marked `embedded` configures or kills what a real project does not let us touch."""
+    if on_real_stack() and request.node.get_closest_marker("embedded"):
+        pytest.skip("needs the embedded stack")

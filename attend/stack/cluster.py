@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from attend.stack import installation
-from attend.stack.errors import StartFailed
+from attend.stack.errors import StartError
 from attend.stack.processes import (
     dies_with_parent,
     end_process,
@@ -55,7 +55,7 @@ class Cluster:
     """A Postgres server of its own in `directory` (created on the first start, kept after `stop`).
 
     `port` 0 takes a free one, chosen anew at every start. `expose_new_tables` chooses the default-privilege mode
-    and is fixed by the first start. Raises StartFailed, MissingLibrary or StackError; `stop` never raises for a
+    and is fixed by the first start. Raises StartError, MissingLibraryError or StackError; `stop` never raises for a
     server that is gone already. Not safe to share between threads.
     """
 
@@ -84,7 +84,7 @@ class Cluster:
     def pid(self) -> int:
         """Process id of the postmaster."""
         if self.process is None:
-            raise StartFailed("Postgres is not running.", "Call start() first.")
+            raise StartError("Postgres is not running.", "Call start() first.")
         return self.process.pid
 
     def create(self) -> None:
@@ -115,7 +115,7 @@ class Cluster:
             self.stop()
             if attempt + 1 == attempts or "could not bind" not in self._log_tail():
                 installation.check_libraries()
-                raise StartFailed(f"Postgres did not become ready:\n{self._log_tail()}", f"Its log: {self.log}")
+                raise StartError(f"Postgres did not become ready:\n{self._log_tail()}", f"Its log: {self.log}")
 
     def stop(self, timeout: float = 15.0) -> None:
         """Fast shutdown, then immediate after `timeout` seconds."""
@@ -138,6 +138,11 @@ class Cluster:
             self.process.wait(5)
             self.process = None
 
+    def delete_data(self) -> None:
+        """Deletes the data of a server that is stopped; the next start begins with the platform alone."""
+        self.end_leftovers()
+        shutil.rmtree(self.data, ignore_errors=True)
+
     def remove(self) -> None:
         """Stops the server and deletes its directory."""
         self.stop()
@@ -151,7 +156,7 @@ class Cluster:
         """
         lock = self.data / "postmaster.pid"
         first = lock.read_text().split("\n", 1)[0] if lock.exists() else ""
-        ours = {pid for pid in processes_inside(self.data)}
+        ours = set(processes_inside(self.data))
         if first.isdigit() and int(first) in ours:
             end_process(int(first), gently_for=10.0, sig=signal.SIGINT)
         for pid in ours:
@@ -172,7 +177,7 @@ class Cluster:
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
-                preexec_fn=dies_with_parent(signal.SIGINT),
+                preexec_fn=dies_with_parent(signal.SIGINT),  # noqa: PLW1509 - prctl is async-signal-safe
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
                 **self.account.popen_arguments(),
             )
@@ -244,4 +249,3 @@ def _reachable(directory: Path, switched: bool) -> Path:
     if directory.is_relative_to(clusters):
         return directory
     return clusters / f"{directory.name}-{hashlib.sha256(str(directory).encode()).hexdigest()[:12]}"
-

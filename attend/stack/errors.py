@@ -12,25 +12,25 @@ class StackError(Exception):
         self.hint = hint
 
 
-class MissingLibrary(StackError):
+class MissingLibraryError(StackError):
     """The packaged Postgres needs a shared library that this system lacks."""
 
 
-class StartFailed(StackError):
+class StartError(StackError):
     """Postgres did not become ready."""
 
 
-class PortTaken(StackError):
+class PortTakenError(StackError):
     """Another program listens on a port the stack was told to use."""
 
 
-class AlreadyRunning(StackError):
+class AlreadyRunningError(StackError):
     """A stack of this project is running already."""
 
 
-class NotRunning(StackError):
+class NotRunningError(StackError):
     """No stack of this project is running."""
 
 
-class MigrationFailed(StackError):
+class MigrationError(StackError):
     """A statement of a migration was refused; nothing of that migration was applied."""

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from attend.stack.errors import MissingLibrary, StackError
+from attend.stack.errors import MissingLibraryError, StackError
 from attend.stack.processes import Account, postgres_account
 
 PLATFORM = Path(__file__).parent / "platform"
@@ -133,7 +133,7 @@ def program(name: str) -> Path:
 
 
 def check_libraries() -> None:
-    """Raises MissingLibrary naming library and Debian package when the dynamic linker misses one."""
+    """Raises MissingLibraryError naming library and Debian package when the dynamic linker misses one."""
     binary = program("postgres")
     ldd = shutil.which("ldd")
     if ldd is None:
@@ -142,7 +142,7 @@ def check_libraries() -> None:
     missing = [line.split()[0] for line in listed.splitlines() if "not found" in line]
     if missing:
         packages = sorted({_LIBRARY_PACKAGES.get(name.split(".so")[0], name) for name in missing})
-        raise MissingLibrary(
+        raise MissingLibraryError(
             f"Postgres cannot start: the system lacks {', '.join(missing)}.",
             f"Install it, on Debian or Ubuntu with `apt-get install {' '.join(packages)}`.",
         )
@@ -164,7 +164,7 @@ def initialise(directory: Path, account: Account) -> None:
     with tempfile.NamedTemporaryFile("w", prefix="attend-pw-") as secret:
         secret.write(PASSWORD)
         secret.flush()
-        os.chmod(secret.name, 0o644)
+        Path(secret.name).chmod(0o644)
         command = [str(program("initdb")), "-D", str(directory), "-U", SUPERUSER, f"--pwfile={secret.name}"]
         command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         command += ["--auth=scram-sha-256", "--no-sync", "--no-instructions", "--set=max_connections=20"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from attend.stack.errors import MigrationFailed
+from attend.stack.errors import MigrationError
 
 # The CLI skips files of any other name, too.
 _FILE_NAME = re.compile(r"^([0-9]+)_(.*)\.sql$")
@@ -91,18 +91,15 @@ def _end_of_block_comment(sql: str, position: int) -> int:
 
 def find(directory: Path) -> list[Migration]:
     """The migrations of a directory in the order of their versions."""
-    found: list[Migration] = []
-    for path in sorted(directory.glob("*.sql")):
-        if match := _FILE_NAME.match(path.name):
-            found.append(Migration(match[1], match[2], path))
-    return found
+    matches = [(_FILE_NAME.match(path.name), path) for path in sorted(directory.glob("*.sql"))]
+    return [Migration(match[1], match[2], path) for match, path in matches if match]
 
 
 def apply(dsn: str, directory: Path) -> list[str]:
     """Applies what the history lacks, one transaction a file, and returns the versions applied.
 
     `dsn` must log in as `postgres`, as on the platform: a superuser hides failures that users would have.
-    Raises MigrationFailed with file, statement number and the server's words; that file is rolled back whole.
+    Raises MigrationError with file, statement number and the server's words; that file is rolled back whole.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("set client_min_messages = warning")
@@ -123,7 +120,7 @@ def _apply_one(connection: psycopg.Connection, migration: Migration) -> None:
                 # Bytes: a literal percent sign in a migration is not a placeholder.
                 connection.execute(statement.encode(), prepare=False)
             except psycopg.Error as error:
-                raise MigrationFailed(
+                raise MigrationError(
                     f"{migration.path.name}, statement {number}: {_describe(error)}",
                     "\n".join(statement.splitlines()[:12]),
                 ) from error

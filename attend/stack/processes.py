@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attend.stack.errors import PortTaken, StackError
+from attend.stack.errors import PortTakenError, StackError
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -105,8 +105,15 @@ def processes_inside(directory: Path) -> Iterator[int]:
     """Pids whose working directory is `directory`: every Postgres process stays in its data directory (Linux)."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if os.readlink(entry / "cwd") == str(directory):
+            if str((entry / "cwd").readlink()) == str(directory):
                 yield int(entry.name)
+
+
+def dead_owner(name: str) -> bool:
+    """Whether a temporary directory `<word>-<pid>-…` was made by a process that is gone."""
+    parts = name.split("-")
+    temporary = len(parts) > 1 and parts[0] in {"test", "scratch", "temporary"} and parts[1].isdigit()
+    return temporary and not is_alive(int(parts[1]))
 
 
 def end_process(pid: int, *, gently_for: float = 0.0, sig: signal.Signals = signal.SIGTERM) -> None:
@@ -138,13 +145,13 @@ def free_port() -> int:
 
 
 def require_free_port(port: int, purpose: str) -> None:
-    """Raises PortTaken when something listens on `port`."""
+    """Raises PortTakenError when something listens on `port`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortTaken(
+            raise PortTakenError(
                 f"Port {port} ({purpose}) is taken by another program.",
                 "Stop that program (a running `supabase start` uses the same ports), or choose other ports: "
                 "`attend up --port 0` takes free ones.",

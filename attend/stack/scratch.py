@@ -22,6 +22,7 @@ from attend.stack.processes import postgres_account
 
 
 def main() -> int:
+    """Runs the scratch server; the exit status is 1 when something did not apply."""
     parser = argparse.ArgumentParser(prog="python -m attend.stack.scratch", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="SQL files applied after the migrations")
     parser.add_argument("--migrations", type=Path, default=Path("supabase/migrations"))
@@ -35,15 +36,17 @@ def main() -> int:
     try:
         cluster.start()
         if not arguments.no_migrations:
-            print("applied", migrations.apply(cluster.dsn(), arguments.migrations), file=sys.stderr)
+            applied = migrations.apply(cluster.dsn(), arguments.migrations)
+            sys.stderr.write(f"applied {applied}\n")
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
             for file in arguments.files:
                 connection.execute(file.read_bytes(), prepare=False)
-        print(cluster.dsn(), flush=True)
+        sys.stdout.write(cluster.dsn() + "\n")
+        sys.stdout.flush()
         if not arguments.exit:
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
     except (StackError, psycopg.Error) as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     finally:
         cluster.remove()

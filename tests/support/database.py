@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from attend.stack import installation, migrations
 from attend.stack.cluster import Cluster
-from attend.stack.processes import is_alive, postgres_account
+from attend.stack.processes import dead_owner, postgres_account
 
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 PRISTINE = "pristine"
@@ -93,7 +93,7 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def as_user(self, auth_user_id: Any) -> Iterator[psycopg.Connection[Any]]:
+    def as_user(self, auth_user_id: object) -> Iterator[psycopg.Connection[Any]]:
         """A connection as the API gives it to a person who is signed in: role authenticated, claims set."""
         with self.as_role("authenticated", {"sub": str(auth_user_id), "aud": "authenticated"}) as connection:
             yield connection
@@ -149,9 +149,8 @@ def _clone(server: Server, name: str, template: str) -> None:
 
 def _sweep(home: Path) -> None:
     """Removes what test processes left that were killed."""
-    for directory in home.glob("test-*"):
-        pid = directory.name.split("-")[1]
-        if pid.isdigit() and not is_alive(int(pid)):
+    for directory in home.iterdir():
+        if dead_owner(directory.name):
             shutil.rmtree(directory, ignore_errors=True)
 
 

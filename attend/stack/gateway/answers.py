@@ -21,7 +21,11 @@ def error_answer(error: ApiError) -> Response:
     headers = {"Content-Type": f"{JSON}; charset=utf-8", **error.headers}
     if error.status == 503:
         headers.setdefault("Retry-After", "0")
-    return Response(json.dumps(error.body(), ensure_ascii=False), error.status, headers)
+    if error.status in {204, 304}:  # a function may raise PT204; HTTP lets such an answer have no body
+        return Response(status_code=error.status)
+    # A key of the request may hold half a surrogate pair, which is JSON but no text.
+    body = json.dumps(error.body(), ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, error.status, headers)
 
 
 def read_answer(

@@ -20,7 +20,8 @@ select n.nspname, c.relname,
         case when a.attidentity = 'd'
             then format('nextval(%L)', (
               select q.objid::regclass from pg_depend q
-              where q.refobjid = c.oid and q.refobjsubid = a.attnum and q.deptype = 'i' and q.classid = 'pg_class'::regclass
+              where q.classid = 'pg_class'::regclass and q.deptype = 'i'
+                and q.refobjid = c.oid and q.refobjsubid = a.attnum
               limit 1
             ))
           when a.attgenerated <> '' then null

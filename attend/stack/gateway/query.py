@@ -111,6 +111,8 @@ def _conditions(
     for key, value in pairs:
         if key in {"and", "or", "not.and", "not.or"}:
             reader = Reader(key + value, f"failed to parse logic tree ({value})")
+            if not value.lstrip().startswith("("):
+                raise reader.error('"("', at=len(key))
             logic.append(_logic_term(reader))
         elif key in _RESERVED:
             continue

@@ -59,7 +59,7 @@ class RestApi:
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request; ApiError for every refusal."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
+        headers = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in request.headers.raw}
         path = request.scope["raw_path"].decode("ascii").removeprefix(PREFIX) or "/"
         method = request.method
         identity = self._authenticator.identify(headers)

@@ -22,6 +22,7 @@ from tests.support import database as databases
 from tests.support.gateway import running_gateway, token
 
 FIXTURE = Path(__file__).with_name("fixture.sql")
+EXTRA = Path(__file__).with_name("extra.sql")
 PERSON = "11111111-1111-1111-1111-111111111111"
 _TABLES = (
     "api.mentors",
@@ -80,9 +81,10 @@ class Api:
 
 
 def prepare(db_url: str) -> None:
-    """Applies the fixture as role postgres and keeps a copy of its rows to reset from."""
+    """Applies the fixtures as role postgres and keeps a copy of its rows to reset from."""
     with psycopg.connect(db_url, autocommit=True) as connection:
         connection.execute(FIXTURE.read_bytes())
+        connection.execute(EXTRA.read_bytes())
         connection.execute("drop schema if exists fixture_copy cascade")
         connection.execute("create schema fixture_copy")
         for table in _TABLES:

@@ -51,7 +51,7 @@ def send(api: Api, case: dict[str, Any]) -> httpx.Response:
     return api.request(case["method"], case["path"], case.get("role"), headers=headers, content=content)
 
 
-def compare_body(answer: httpx.Response, expected: Any) -> None:  # noqa: ANN401 - JSON
+def compare_body(answer: httpx.Response, expected: Any) -> None:
     if expected == "":
         assert answer.content == b""
         return

@@ -38,15 +38,21 @@ def server_of(mode: str, request: pytest.FixtureRequest) -> databases.Server:
     return request.getfixturevalue("closed_cluster")
 
 
+def platform_of(mode: str) -> str:
+    """Name of the database that has the platform and no migration, on the server of that mode."""
+    return databases.PRISTINE if MODES[mode] == databases.exposes_new_tables() else "postgres"
+
+
 @pytest.fixture(scope="session", params=list(MODES))
 def catalogue(request: pytest.FixtureRequest) -> Iterator[databases.Database]:
     """A database with every migration applied, in each default-privilege mode. Read it only."""
     server = server_of(request.param, request)
-    if MODES[request.param] == databases.exposes_new_tables():
-        template = request.getfixturevalue("template_database")
-    else:
-        template = "postgres"
-        migrations.apply(server.dsn(), databases.MIGRATIONS)
-    database = databases.Database(server, template)
+    if on_real_stack():
+        database = databases.Database(server, "postgres")
+        yield database
+        database.close()
+        return
+    database = databases.clone_database(server, platform_of(request.param), "catalogue")
+    migrations.apply(database.dsn(), databases.MIGRATIONS)
     yield database
-    database.close()
+    databases.drop_database(database)

@@ -1,0 +1,105 @@
+"""The people that are measured on: made by SQL, ids random uuids, about 43 in a thousand of them due.
+
+Loaded past triggers and foreign keys (session_replication_role), which is what a restored backup does, so that a
+million people are there within a minute.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+DUE_PER_MILLE = 43
+TABLES = (
+    "public.organizations",
+    "public.activity_types",
+    "public.scenario_rules",
+    "public.users",
+    "public.activities",
+    "public.notification_preferences",
+)
+EFFECTS = ("public.notifications", "private.outbox", "private.cooldowns", "private.scenario_marks")
+
+_ORGANIZATIONS = """
+insert into public.organizations (id, name)
+select gen_random_uuid(), 'Organisation ' || n from generate_series(1, %(organizations)s) n
+"""
+_TYPES = """
+insert into public.activity_types (organization_id, id, label, category)
+select o.id, 'home-visit', 'Home visit', 'home_visit' from public.organizations o
+"""
+_RULES = """
+insert into public.scenario_rules (organization_id, type, name, is_enabled)
+select o.id, 'inactivity', 'Quiet for three weeks', true from public.organizations o
+"""
+_USERS = """
+insert into public.users (organization_id, id, full_name, role, joined_at)
+select (array(select o.id from public.organizations o order by o.id))[1 + n %% %(organizations)s],
+  gen_random_uuid(), 'Person ' || n, 'peer_mentor', now() - interval '2 years'
+from generate_series(0, %(people)s - 1) n
+"""
+# Three activities a person, a week apart; the last one decides. Nobody is within an hour of the threshold, so that the
+# same people are due however long the benchmark takes.
+_ACTIVITIES = """
+insert into public.activities (organization_id, user_id, activity_type_id, occurred_at)
+select p.organization_id, p.id, 'home-visit', now() - make_interval(secs => 86400 * (p.quiet_days + 7 * k))
+from (
+  select u.organization_id, u.id,
+    case when 7919 * row_number() over (order by u.id) %% 1000 < %(due_per_mille)s then 22 + 30 * random()
+         else 19 * random() end as quiet_days
+  from public.users u
+) p
+cross join generate_series(0, 2) k
+order by k, random()
+"""
+_OPT_OUTS = """
+insert into public.notification_preferences (organization_id, user_id, scenario, is_enabled)
+select u.organization_id, u.id, 'all', false
+from (select u.*, row_number() over (order by u.id) as n from public.users u) u
+where u.n %% 50 = 0
+"""
+
+
+def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) -> None:
+    """Replaces everything in the database by `people`, spread evenly. `admin` is a superuser's autocommit connection."""
+    admin.execute("set statement_timeout = 0")
+    clear_effects(admin)
+    admin.execute("truncate public.organizations cascade")
+    admin.execute("truncate private.runs, private.webhook_deliveries")
+    numbers = {"people": people, "organizations": organizations, "due_per_mille": DUE_PER_MILLE}
+    admin.execute("set session_replication_role = replica")
+    for statement in (_ORGANIZATIONS, _TYPES, _RULES, _USERS, _ACTIVITIES, _OPT_OUTS):
+        admin.execute(statement, numbers, binary=False)
+    admin.execute("set session_replication_role = origin")
+    vacuum(admin, *TABLES)
+
+
+def vacuum(admin: psycopg.Connection[Any], *tables: str) -> None:
+    """Statistics and visibility as a database has them that was not filled a second ago."""
+    for table in tables:
+        admin.execute(f"vacuum analyze {table}")
+
+
+def clear_effects(admin: psycopg.Connection[Any]) -> None:
+    """Forgets everything anybody was told. Truncated, because dead rows would be measured with the next round."""
+    admin.execute(f"truncate {', '.join(EFFECTS)}")
+
+
+def due(admin: psycopg.Connection[Any]) -> int:
+    """How many are due and may be told: counted from the raw rows, without any function that is measured."""
+    row = admin.execute(
+        """
+        select count(*) from (
+          select a.organization_id, a.user_id from public.activities a
+          where a.status = 'completed'
+          group by a.organization_id, a.user_id
+          having max(a.occurred_at) <= now() - interval '504 hours'
+        ) quiet
+        where not exists (
+          select from public.notification_preferences np
+          where np.organization_id = quiet.organization_id and np.user_id = quiet.user_id and not np.is_enabled)
+        """
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

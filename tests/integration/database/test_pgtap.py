@@ -1,0 +1,69 @@
+"""What the database promises, in its own language: every file of supabase/tests is a test of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import on_real_stack
+from tests.support import database as databases
+from tests.support import pgtap
+
+FILES = sorted(pgtap.TESTS.rglob("*.sql"))
+needs_pgtap = pytest.mark.skipif(not pgtap.ARCHIVE.exists(), reason="pgTAP is not installed: run `make install`")
+
+
+@pytest.fixture(scope="module")
+def tap(database: databases.Database) -> Iterator[databases.Database]:
+    """The database of this file with pgTAP in it."""
+    if on_real_stack():
+        database.execute("create extension if not exists pgtap with schema extensions")
+    else:
+        pgtap.load(database)
+    yield database
+
+
+@needs_pgtap
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(pgtap.TESTS).with_suffix("").as_posix())
+def test_pgtap(tap: databases.Database, file: Path) -> None:
+    report = pgtap.run(tap, file)
+    if report.problems:
+        pytest.fail("\n\n".join(report.problems), pytrace=False)
+
+
+@needs_pgtap
+def test_the_files_leave_nothing_behind(tap: databases.Database) -> None:
+    assert tap.value("select count(*) from public.organizations") == 0
+    assert tap.value("select to_regnamespace('tests') is null")
+
+
+@needs_pgtap
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("select plan(2); select pass('one');", "planned 2 results and gave 1"),
+        ("select plan(1); select pass('one'); select pass('two');", "planned 1 results and gave 2"),
+        ("select plan(1); select is(1, 2, 'one is two');", "have: 1"),
+        ("select pass('without a plan');", "plan"),
+        ("select plan(1); select 1 / 0; select pass('after an error');", "division by zero"),
+        ("select plan(1); select tests.absent();", 'schema "tests" does not exist'),
+    ],
+)
+def test_a_file_that_is_wrong_fails(tap: databases.Database, tmp_path: Path, body: str, problem: str) -> None:
+    file = tmp_path / "wrong.sql"
+    file.write_text(f"begin;\n{body}\nselect * from finish();\nrollback;\n")
+    assert problem in "\n".join(pgtap.run(tap, file).problems)
+
+
+def test_every_feature_has_its_tests() -> None:
+    features = {path.name for path in (pgtap.TESTS.parent / "schemas").iterdir() if path.is_dir()}
+    assert {file.parent.name for file in FILES} == features
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(pgtap.TESTS).with_suffix("").as_posix())
+def test_files_run_in_a_transaction_that_they_roll_back(file: Path) -> None:
+    statements = [line for line in file.read_text().splitlines() if line and not line.startswith("--")]
+    assert (statements[0], statements[-1]) == ("begin;", "rollback;")
+    assert "select * from finish();" in statements
