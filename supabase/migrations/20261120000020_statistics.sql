@@ -83,6 +83,45 @@ comment on function public.drain_statistics_marks(integer, timestamptz) is
 revoke all on function public.drain_statistics_marks(integer, timestamptz) from public, anon, authenticated, service_role;
 grant execute on function public.drain_statistics_marks(integer, timestamptz) to service_role;
 
+create function public.freeze_team_report(
+  p_title text, p_period_type public.statistics_period, p_day date default (now() at time zone 'UTC')::date)
+returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_figures jsonb := public.team_statistics(p_period_type, p_day);
+  v_report_id uuid;
+begin
+  -- A funder is not told figures that change a second later.
+  if (v_figures ->> 'is_being_recomputed')::boolean then
+    raise exception using errcode = 'PT409', message = 'statistics_are_being_recomputed', hint = 'Try again in a few seconds.';
+  end if;
+  insert into public.team_reports (organization_id, period_type, period_start, period_end, title, figures, frozen_by)
+  values ((v_figures ->> 'organization_id')::uuid, p_period_type, (v_figures ->> 'period_start')::timestamptz,
+    (v_figures ->> 'period_end')::timestamptz, p_title, v_figures, private.current_user_id())
+  returning id into v_report_id;
+  return v_figures || jsonb_build_object('report_id', v_report_id);
+end;
+$$;
+-- Definer because nobody writes reports directly; team_statistics checks the caller and names the organisation.
+comment on function public.freeze_team_report(text, public.statistics_period, date) is
+  'Keeps the team''s figures as they stand, as a report that nothing changes any more. PT409 statistics_are_being_recomputed while changes wait to be counted.';
+revoke all on function public.freeze_team_report(text, public.statistics_period, date) from public, anon, authenticated, service_role;
+grant execute on function public.freeze_team_report(text, public.statistics_period, date) to authenticated;
+
+create function private.has_statistics_mark(p_organization_id uuid, p_user_id uuid) returns boolean
+language sql stable security definer
+set search_path = ''
+as $$
+  select exists (
+    select from private.statistics_marks m where m.organization_id = p_organization_id and m.user_id = p_user_id);
+$$;
+-- Definer because readers of statistics may not see marks; it tells one bit, and the view that asks shows only rows the reader may read.
+comment on function private.has_statistics_mark(uuid, uuid) is 'Whether a change of this person''s activities still waits to be counted.';
+revoke all on function private.has_statistics_mark(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function private.has_statistics_mark(uuid, uuid) to authenticated, service_role;
+
 create function private.is_period(p_type public.statistics_period, p_start timestamptz, p_end timestamptz) returns boolean
 language sql immutable parallel safe
 set search_path = ''
@@ -276,6 +315,22 @@ $$;
 comment on function private.mark_statistics_of_everybody() is 'Trigger: marks every day of everybody when activities or their contacts are truncated.';
 revoke all on function private.mark_statistics_of_everybody() from public, anon, authenticated, service_role;
 
+create function private.oldest_statistics_work(p_now timestamptz) returns timestamptz
+language sql stable
+set search_path = ''
+as $$
+  select least(
+    (select min(m.marked_at) from private.statistics_marks m),
+    -- A streak that still shows although yesterday broke it has been work since this midnight.
+    (select date_trunc('day', p_now at time zone 'UTC') at time zone 'UTC'
+     from public.activity_statistics s
+     where s.period_type = 'all_time' and s.streak_days > 0
+       and s.last_activity_date < date_trunc('day', p_now at time zone 'UTC') at time zone 'UTC' - interval '24 hours'
+     limit 1));
+$$;
+comment on function private.oldest_statistics_work(timestamptz) is 'Since when something waits to be recomputed; null when nothing does.';
+revoke all on function private.oldest_statistics_work(timestamptz) from public, anon, authenticated, service_role;
+
 create function private.period_end(p_type public.statistics_period, p_start timestamptz) returns timestamptz
 language sql immutable parallel safe
 set search_path = ''
@@ -413,11 +468,11 @@ begin
           as activity_type_breakdown,
         coalesce(sum(t.activities) filter (where t.activity_type_id = 'home-visit'), 0)::integer as home_visit_count,
         coalesce(sum(t.activities) filter (where t.activity_type_id = 'phone-call'), 0)::integer as phone_call_count,
-        coalesce(sum(t.activities) filter (where t.category = 'group'), 0)::integer as group_activity_count,
+        coalesce(sum(t.activities) filter (where at.category = 'group'), 0)::integer as group_activity_count,
         coalesce(sum(t.proxies), 0)::integer as proxy_activity_count, max(t.last_at) as last_activity_date,
         coalesce(sum(t.eligible), 0)::integer as bufdir_eligible_count
       from (
-        select a.activity_type_id, min(at.category) as category, count(*) as activities, sum(a.duration_minutes) as minutes,
+        select a.activity_type_id, count(*) as activities, sum(a.duration_minutes) as minutes,
           max(a.occurred_at) as last_at, count(a.proxy_registered_by) as proxies,
           count(*) filter (where a.duration_minutes >= r.min_duration_minutes
             and (not r.requires_approval or a.approval = 'approved')
@@ -425,12 +480,12 @@ begin
               select from public.activity_contacts ac where ac.organization_id = p_organization_id and ac.activity_id = a.id))
           ) as eligible
         from public.activities a
-        join public.activity_types at on at.organization_id = p_organization_id and at.id = a.activity_type_id
         left join bufdir_rule r on a.occurred_at >= r.from_at and a.occurred_at < r.until_at
         where a.organization_id = p_organization_id and a.user_id = b.user_id and a.status = 'completed'
           and a.occurred_at >= coalesce(b.period_start, '-infinity') and a.occurred_at < coalesce(b.period_end, 'infinity')
         group by a.activity_type_id
       ) t
+      left join public.activity_types at on at.organization_id = p_organization_id and at.id = t.activity_type_id
     ) f
     cross join lateral (
       select count(distinct ac.contact_id)::integer as unique_contacts_reached
@@ -661,6 +716,74 @@ $$;
 comment on function private.start_statistics() is 'Trigger: a person''s all_time row exists from the moment the person does, zeroed.';
 revoke all on function private.start_statistics() from public, anon, authenticated, service_role;
 
+create function private.team_figures(p_organization_id uuid, p_type public.statistics_period, p_day date, p_user_ids uuid[])
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  with bounds as (
+    select private.period_start(p_type, p_day) as period_start, private.period_end(p_type, private.period_start(p_type, p_day)) as period_end
+  ), person as (
+    select s.*
+    from bounds b
+    join public.activity_statistics s on s.organization_id = p_organization_id and s.period_type = p_type
+      and s.period_start is not distinct from b.period_start and s.total_activities > 0
+      and (p_user_ids is null or s.user_id = any (p_user_ids))
+  ), breakdown as (
+    select jsonb_object_agg(k.type_id, k.n) as counts
+    from (select e.key as type_id, sum(e.value::bigint) as n
+          from person p cross join lateral jsonb_each_text(p.activity_type_breakdown) e group by e.key) k
+  ), contact as (
+    select count(distinct ac.contact_id) as distinct_contacts
+    from bounds b
+    join public.activities a on a.organization_id = p_organization_id and a.status = 'completed'
+      and a.occurred_at >= coalesce(b.period_start, '-infinity') and a.occurred_at < coalesce(b.period_end, 'infinity')
+      and (p_user_ids is null or a.user_id = any (p_user_ids))
+    join public.activity_contacts ac on ac.organization_id = a.organization_id and ac.activity_id = a.id
+  )
+  select jsonb_build_object('organization_id', p_organization_id, 'period_type', p_type,
+    'period_start', (select b.period_start from bounds b), 'period_end', (select b.period_end from bounds b),
+    'active_people', count(*), 'total_activities', coalesce(sum(p.total_activities), 0),
+    'total_duration_minutes', coalesce(sum(p.total_duration_minutes), 0),
+    'sum_of_contacts', coalesce(sum(p.unique_contacts_reached), 0), 'distinct_contacts', (select c.distinct_contacts from contact c),
+    'home_visit_count', coalesce(sum(p.home_visit_count), 0), 'phone_call_count', coalesce(sum(p.phone_call_count), 0),
+    'group_activity_count', coalesce(sum(p.group_activity_count), 0),
+    'proxy_activity_count', coalesce(sum(p.proxy_activity_count), 0),
+    'proxy_share', round(sum(p.proxy_activity_count)::numeric / nullif(sum(p.total_activities), 0), 4),
+    'bufdir_eligible_count', coalesce(sum(p.bufdir_eligible_count), 0),
+    'activity_type_breakdown', coalesce((select b.counts from breakdown b), '{}'),
+    'oldest_computed_at', min(p.computed_at),
+    'is_being_recomputed', exists (
+      select from private.statistics_marks m
+      where m.organization_id = p_organization_id and (p_user_ids is null or m.user_id = any (p_user_ids))))
+  from person p;
+$$;
+comment on function private.team_figures(uuid, public.statistics_period, date, uuid[]) is
+  'Statistics of an organisation''s people (null: all) summed over the period that contains a UTC day. sum_of_contacts adds what each reached; distinct_contacts counts a contact shared by two once.';
+revoke all on function private.team_figures(uuid, public.statistics_period, date, uuid[]) from public, anon, authenticated, service_role;
+
+create function public.team_statistics(
+  p_period_type public.statistics_period, p_day date default (now() at time zone 'UTC')::date, p_user_ids uuid[] default null)
+returns jsonb
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  v_organization_id uuid := private.organization_as('{coordinator,manager,admin}');
+begin
+  if v_organization_id is null then
+    raise exception using errcode = '42501', message = 'only_staff_read_team_statistics',
+      hint = 'Sign in as an active coordinator, manager or admin of the organisation.';
+  end if;
+  return private.team_figures(v_organization_id, p_period_type, p_day, p_user_ids);
+end;
+$$;
+-- Definer because a policy judged for every activity of a year would cost more than the sum; the organisation is always the caller's own.
+comment on function public.team_statistics(public.statistics_period, date, uuid[]) is
+  'The team''s figures for the period (UTC) that contains a day, for the caller''s organisation and nobody else''s, whatever ids are asked for. is_being_recomputed tells whether changes still wait to be counted.';
+revoke all on function public.team_statistics(public.statistics_period, date, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function public.team_statistics(public.statistics_period, date, uuid[]) to authenticated;
+
 create function private.warn_of_unknown_types() returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -885,3 +1008,14 @@ create constraint trigger statistics_marks_ring_bell after insert on private.sta
   execute function private.ring_bell_at_commit('statistics-recompute', 'public', 'activities');
 
 insert into private.bells (function_name) values ('statistics-recompute');
+
+create view public.activity_dashboard with (security_invoker = true) as
+  select s.user_id, s.organization_id, s.period_type, s.period_start, s.period_end, s.total_activities, s.total_duration_minutes,
+    s.unique_contacts_reached, s.activity_type_breakdown, s.home_visit_count, s.phone_call_count, s.group_activity_count,
+    s.proxy_activity_count, s.last_activity_date, s.streak_days, s.bufdir_eligible_count, s.computed_at,
+    private.has_statistics_mark(s.organization_id, s.user_id) as is_being_recomputed
+  from public.activity_statistics s;
+comment on view public.activity_dashboard is
+  'Statistics with their freshness: computed_at, and whether a change still waits to be counted. Everybody sees their own rows, staff their organisation''s.';
+revoke all on public.activity_dashboard from public, anon, authenticated, service_role;
+grant select on public.activity_dashboard to authenticated, service_role;

@@ -281,18 +281,20 @@ begin
       detail = jsonb_build_object('threshold_days', p_threshold_days, 'minimum', 1, 'maximum', 3650)::text;
   end if;
   select jsonb_build_object('user_id', f.user_id, 'organization_id', v_organization_id, 'threshold_days', p_threshold_days,
-      'matched', e.gate = 'matched', 'gate', e.gate, 'last_activity_at', f.last_activity_at, 'anchor_at', f.anchor_at,
-      'crossed_at', c.crossed_at, 'days_inactive', round(extract(epoch from p_now - f.anchor_at) / 86400, 3))
+      'matched', e.gate = 'matched', 'gate', e.gate, 'last_activity_at', f.last_activity_at, 'anchor_at', n.anchor_at,
+      'crossed_at', c.crossed_at, 'days_inactive', round(extract(epoch from p_now - n.anchor_at) / 86400, 3))
     into v_answer
-  from private.inactivity_facts(v_organization_id, null, null, array[p_user_id], p_now) f
-  cross join lateral (select f.anchor_at + make_interval(hours => 24 * p_threshold_days) as crossed_at) c
+  from private.inactivity_facts f
+  cross join lateral (select greatest(f.anchor_at, case when f.away_until <= p_now then f.away_until end) as anchor_at) n
+  cross join lateral (select n.anchor_at + make_interval(hours => 24 * p_threshold_days) as crossed_at) c
   cross join lateral (
     select case
       when not f.is_active then 'person_inactive'
-      when f.is_away then 'away'
+      when f.away_from <= p_now and (f.away_until is null or p_now < f.away_until) then 'away'
       when f.role <> 'peer_mentor' or (c.crossed_at <= p_now) is not true then 'not_matched'
       else 'matched'
-    end as gate) e;
+    end as gate) e
+  where f.organization_id = v_organization_id and f.user_id = p_user_id;
   return v_answer;
 end;
 $$;
@@ -359,43 +361,6 @@ comment on function private.explanations(uuid, uuid, uuid, uuid[], timestamptz) 
 revoke all on function private.explanations(uuid, uuid, uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.explanations(uuid, uuid, uuid, uuid[], timestamptz) to service_role;
 
-create function private.inactivity_facts(
-  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_now timestamptz)
-returns table (
-  user_id uuid, role public.user_role, is_active boolean, is_away boolean, away_until timestamptz,
-  last_activity_at timestamptz, anchor_at timestamptz)
-language plpgsql stable
-set search_path = ''
--- The arguments decide the plan: a range of people, a list of them, or one. (plpgsql, because a function in SQL is planned
--- without knowing its arguments, whatever the plan cache is told.)
-set plan_cache_mode = force_custom_plan
-as $$
-begin
-  return query
-  select u.id, u.role, u.is_active,
-    coalesce(u.away_from <= p_now and (u.away_until is null or p_now < u.away_until), false),
-    u.away_until, activity.last_activity_at,
-    -- An absence still ahead is not yet a reason to wait; one under way is the gate "away".
-    greatest(activity.last_activity_at, u.joined_at, u.reactivated_at, case when u.away_until <= p_now then u.away_until end)
-  from public.users u
-  left join lateral (
-    select a.occurred_at as last_activity_at
-    from public.activities a
-    where a.organization_id = u.organization_id and a.user_id = u.id and a.status = 'completed'
-    order by a.occurred_at desc
-    limit 1
-  ) activity on true
-  where u.organization_id = p_organization_id
-    and (p_from_user is null or u.id >= p_from_user)
-    and (p_to_user is null or u.id < p_to_user)
-    and (p_user_ids is null or u.id = any (p_user_ids));
-end;
-$$;
-comment on function private.inactivity_facts(uuid, uuid, uuid, uuid[], timestamptz) is
-  'What the inactivity scenario knows of each person of a range (from inclusive, to exclusive, null: open) or list. anchor_at: latest of the last completed activity, joined_at, reactivated_at and a past away_until (rules.md §3).';
-revoke all on function private.inactivity_facts(uuid, uuid, uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.inactivity_facts(uuid, uuid, uuid, uuid[], timestamptz) to service_role;
-
 create function private.inactivity_gates(
   p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_now timestamptz)
 returns table (
@@ -404,6 +369,8 @@ returns table (
   cooldown_days integer, cooldown_until timestamptz)
 language plpgsql stable
 set search_path = ''
+-- The arguments decide the plan: a range of people, a list of them, or one. (plpgsql, because a function in SQL is planned
+-- without knowing its arguments, whatever the plan cache is told.)
 set plan_cache_mode = force_custom_plan
 as $$
 begin
@@ -418,19 +385,25 @@ begin
     m.role, m.away_until, m.last_activity_at, m.anchor_at, m.threshold_days, m.crossed_at, p.opted_out_of,
     m.cooldown_days, p.cooldown_until
   from (
-    select f.user_id, f.role, f.away_until, f.last_activity_at, f.anchor_at,
+    select f.user_id, f.role, f.away_until, f.last_activity_at, n.anchor_at,
       r.id as rule_id, r.threshold_days, r.cooldown_days, c.crossed_at,
       case
         when not r.is_enabled then 'rule_disabled'
         when not f.is_active then 'person_inactive'
-        when f.is_away then 'away'
+        when f.away_from <= p_now and (f.away_until is null or p_now < f.away_until) then 'away'
         when f.role <> 'peer_mentor' or (c.crossed_at <= p_now) is not true then 'not_matched'
       end as unmatched_gate
     from public.scenario_rules r
-    cross join private.inactivity_facts(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now) f
+    join private.inactivity_facts f on f.organization_id = r.organization_id
+    -- An absence still ahead is not yet a reason to wait; one under way is the gate "away".
+    cross join lateral (select greatest(f.anchor_at, case when f.away_until <= p_now then f.away_until end) as anchor_at) n
     -- Days are 24 hours: a threshold does not move with anybody's clock change.
-    cross join lateral (select f.anchor_at + make_interval(hours => 24 * r.threshold_days) as crossed_at) c
+    cross join lateral (select n.anchor_at + make_interval(hours => 24 * r.threshold_days) as crossed_at) c
     where r.organization_id = p_organization_id and r.type = 'inactivity'
+      and f.organization_id = p_organization_id
+      and (p_from_user is null or f.user_id >= p_from_user)
+      and (p_to_user is null or f.user_id < p_to_user)
+      and (p_user_ids is null or f.user_id = any (p_user_ids))
   ) m
   -- Two probes for each of the few who match, so that a chunk costs the same however many have been told before.
   left join lateral (
@@ -447,104 +420,21 @@ begin
 end;
 $$;
 comment on function private.inactivity_gates(uuid, uuid, uuid, uuid[], timestamptz) is
-  'The inactivity scenario, whole: for every person of a range or list (as in private.inactivity_facts) and every rule of the organisation, the first gate that holds at p_now, or would_send, with the values it compared. Live, dry-run and explanation read this and nothing else (rules.md §3).';
+  'The inactivity scenario, whole: for every person of a range (from inclusive, to exclusive, null: open) or list and every rule of the organisation, the first gate that holds at p_now, or would_send, with the values it compared. Live, dry-run and explanation read this and nothing else (rules.md §3).';
 revoke all on function private.inactivity_gates(uuid, uuid, uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.inactivity_gates(uuid, uuid, uuid, uuid[], timestamptz) to service_role;
 
-create function private.mark_activity_changes() returns trigger
+create function private.mark_scenarios() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
   v_organization_ids uuid[];
   v_user_ids uuid[];
-begin
-  -- Both sides of a move. Each branch names only the transition tables its event has.
-  if tg_op = 'INSERT' then
-    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
-    from (select distinct n.organization_id, n.user_id from new_rows n) c;
-  elsif tg_op = 'DELETE' then
-    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
-    from (select distinct o.organization_id, o.user_id from old_rows o) c;
-  else
-    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
-    from (select n.organization_id, n.user_id from new_rows n
-          union
-          select o.organization_id, o.user_id from old_rows o) c;
-  end if;
-  perform private.mark_people(v_organization_ids, v_user_ids);
-  return null;
-end;
-$$;
--- Definer because whoever writes activities, or deletes what they hang on, may not see marks.
-comment on function private.mark_activity_changes() is 'Trigger: marks everybody whose activities a statement changed.';
-revoke all on function private.mark_activity_changes() from public, anon, authenticated, service_role;
-
-create function private.mark_activity_contact_changes() returns trigger
-language plpgsql security definer
-set search_path = ''
-as $$
-declare
-  v_organization_ids uuid[];
-  v_activity_ids uuid[];
-  v_user_ids uuid[];
-begin
-  if tg_op = 'INSERT' then
-    select array_agg(c.organization_id), array_agg(c.activity_id) into v_organization_ids, v_activity_ids
-    from (select distinct n.organization_id, n.activity_id from new_rows n) c;
-  elsif tg_op = 'DELETE' then
-    select array_agg(c.organization_id), array_agg(c.activity_id) into v_organization_ids, v_activity_ids
-    from (select distinct o.organization_id, o.activity_id from old_rows o) c;
-  else
-    select array_agg(c.organization_id), array_agg(c.activity_id) into v_organization_ids, v_activity_ids
-    from (select n.organization_id, n.activity_id from new_rows n
-          union
-          select o.organization_id, o.activity_id from old_rows o) c;
-  end if;
-
-  -- An activity that is gone marked its person itself.
-  select array_agg(p.organization_id), array_agg(p.user_id) into v_organization_ids, v_user_ids
-  from (
-    select distinct a.organization_id, a.user_id
-    from unnest(v_organization_ids, v_activity_ids) as c (organization_id, activity_id)
-    join public.activities a on a.organization_id = c.organization_id and a.id = c.activity_id
-  ) p;
-  perform private.mark_people(v_organization_ids, v_user_ids);
-  return null;
-end;
-$$;
--- Definer because whoever writes contacts of activities may not see marks.
-comment on function private.mark_activity_contact_changes() is 'Trigger: marks everybody in whose activities a statement changed the contacts.';
-revoke all on function private.mark_activity_contact_changes() from public, anon, authenticated, service_role;
-
-create function private.mark_activity_truncation() returns trigger
-language plpgsql security definer
-set search_path = ''
-as $$
-declare
-  v_organization_ids uuid[];
-  v_user_ids uuid[];
-begin
-  -- Truncate tells nobody which rows there were, so everybody is marked.
-  select array_agg(u.organization_id), array_agg(u.id) into v_organization_ids, v_user_ids from public.users u;
-  perform private.mark_people(v_organization_ids, v_user_ids);
-  return null;
-end;
-$$;
--- Definer because whoever truncates may not see marks.
-comment on function private.mark_activity_truncation() is 'Trigger: marks everybody when activities or their contacts are truncated.';
-revoke all on function private.mark_activity_truncation() from public, anon, authenticated, service_role;
-
-create function private.mark_people(p_organization_ids uuid[], p_user_ids uuid[]) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
   v_rings boolean;
 begin
-  if cardinality(p_user_ids) is null or cardinality(p_user_ids) = 0 then
-    return;
-  end if;
+  select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
+  from (select distinct n.organization_id, n.user_id from new_rows n) c;
   -- One bell a transaction. The setting is local, so a rollback to a savepoint that takes the mark takes it too.
   v_rings := coalesce(current_setting('attend.scenario_bell', true), '') <> 'requested';
   if v_rings then
@@ -552,12 +442,14 @@ begin
   end if;
   insert into private.scenario_marks (organization_id, user_id, rings)
   select m.organization_id, m.user_id, v_rings and m.position = 1
-  from unnest(p_organization_ids, p_user_ids) with ordinality as m (organization_id, user_id, position);
+  from unnest(v_organization_ids, v_user_ids) with ordinality as m (organization_id, user_id, position);
+  return null;
 end;
 $$;
-comment on function private.mark_people(uuid[], uuid[]) is
-  'Marks people, given as two arrays of equal length, as changed. For the marking triggers, which run it as their owner.';
-revoke all on function private.mark_people(uuid[], uuid[]) from public, anon, authenticated, service_role;
+-- Definer because whoever changes an activity may not see marks.
+comment on function private.mark_scenarios() is
+  'Trigger on private.statistics_marks: whoever''s figures changed is to be evaluated. One rule about what a change is, for both.';
+revoke all on function private.mark_scenarios() from public, anon, authenticated, service_role;
 
 create function public.record_last_triggered(
   p_user_id uuid, p_scenario text, p_subject text default null, p_at timestamptz default now())
@@ -660,23 +552,8 @@ grant select on public.scenario_rules to authenticated;
 grant select, insert, update, delete on public.scenario_rules to service_role;
 grant select, update, delete on private.scenario_marks to service_role;
 
-create trigger activities_mark_inserted after insert on public.activities
-  referencing new table as new_rows for each statement execute function private.mark_activity_changes();
-create trigger activities_mark_updated after update on public.activities
-  referencing old table as old_rows new table as new_rows for each statement execute function private.mark_activity_changes();
-create trigger activities_mark_deleted after delete on public.activities
-  referencing old table as old_rows for each statement execute function private.mark_activity_changes();
-create trigger activities_mark_truncated after truncate on public.activities
-  for each statement execute function private.mark_activity_truncation();
-
-create trigger activity_contacts_mark_inserted after insert on public.activity_contacts
-  referencing new table as new_rows for each statement execute function private.mark_activity_contact_changes();
-create trigger activity_contacts_mark_updated after update on public.activity_contacts
-  referencing old table as old_rows new table as new_rows for each statement execute function private.mark_activity_contact_changes();
-create trigger activity_contacts_mark_deleted after delete on public.activity_contacts
-  referencing old table as old_rows for each statement execute function private.mark_activity_contact_changes();
-create trigger activity_contacts_mark_truncated after truncate on public.activity_contacts
-  for each statement execute function private.mark_activity_truncation();
+create trigger statistics_marks_mark_scenarios after insert on private.statistics_marks
+  referencing new table as new_rows for each statement execute function private.mark_scenarios();
 
 -- The bell is a trigger of its own: dropping it loses seconds, never work. The condition is judged as each mark is
 -- written, so a million marks queue one deferred call.
@@ -686,3 +563,25 @@ create constraint trigger scenario_marks_ring_bell after insert on private.scena
   execute function private.ring_bell_at_commit('scenario-trigger-engine', 'public', 'activities');
 
 insert into private.bells (function_name) values ('scenario-trigger-engine');
+
+create view private.inactivity_facts with (security_invoker = true) as
+  select u.organization_id, u.id as user_id, u.role, u.is_active, u.away_from, u.away_until, activity.last_activity_at,
+    greatest(activity.last_activity_at, u.joined_at, u.reactivated_at) as anchor_at
+  from public.users u
+  left join public.activity_statistics s
+    on s.organization_id = u.organization_id and s.user_id = u.id and s.period_type = 'all_time'
+  cross join lateral (
+    -- Nobody is decided on stale aggregates: whoever has a mark waiting, or no row yet, is looked up in the activities.
+    select case
+      when s.user_id is null
+        or exists (select from private.statistics_marks m where m.organization_id = u.organization_id and m.user_id = u.id)
+      then (select a.occurred_at from public.activities a
+            where a.organization_id = u.organization_id and a.user_id = u.id and a.status = 'completed'
+            order by a.occurred_at desc limit 1)
+      else s.last_activity_date
+    end as last_activity_at
+  ) activity;
+comment on view private.inactivity_facts is
+  'What the inactivity scenario knows of each person, right at this moment whatever still waits to be recomputed. anchor_at: latest of the last completed activity, joined_at and reactivated_at; a past away_until is the reader''s to add, who has the clock.';
+revoke all on private.inactivity_facts from public, anon, authenticated, service_role;
+grant select on private.inactivity_facts to service_role;

@@ -28,55 +28,49 @@ $$;
 comment on function private.note_schedule_started(text) is 'Notes that a schedule began to work; commit before the work, so that a failure leaves a trace.';
 revoke all on function private.note_schedule_started(text) from public, anon, authenticated, service_role;
 
-create procedure private.tick_scenario_evaluation()
+create function private.tick_run(p_name text, p_function_name text) returns void
 language plpgsql
 set search_path = ''
 as $$
-declare
-  v_is_due boolean;
 begin
   -- A tenth early is on time: the tick of the exact minute may come a moment before the interval has passed.
-  select exists (select from private.runs r
-                 where r.kind = s.name and r.state <> 'finished' and r.lease_until <= clock_timestamp())
-      or coalesce(s.last_started_at, '-infinity') <= clock_timestamp() - s.expected_interval * 0.9
-    into v_is_due
-  from private.schedules s
-  where s.name = 'scenario-evaluation';
-
-  if v_is_due then
-    update private.schedules s set last_rung_at = clock_timestamp() where s.name = 'scenario-evaluation';
-    perform private.post_signed('scenario-trigger-engine', jsonb_build_object(
-      'type', 'SCHEDULE', 'schedule', 'scenario-evaluation', 'bell_id', private.new_bell_id()));
+  update private.schedules s
+  set last_rung_at = clock_timestamp()
+  where s.name = p_name
+    and (coalesce(s.last_started_at, '-infinity') <= clock_timestamp() - s.expected_interval * 0.9
+      or exists (select from private.runs r
+                 where r.kind = s.name and r.state <> 'finished' and r.lease_until <= clock_timestamp()));
+  if found then
+    perform private.post_signed(p_function_name, jsonb_build_object(
+      'type', 'SCHEDULE', 'schedule', p_name, 'bell_id', private.new_bell_id()));
   end if;
 end;
 $$;
-comment on procedure private.tick_scenario_evaluation() is
-  'Cron: rings the engine when an evaluation is due by private.schedules.expected_interval, or when an open run waits to be continued.';
-revoke all on procedure private.tick_scenario_evaluation() from public, anon, authenticated, service_role;
+comment on function private.tick_run(text, text) is
+  'Cron: rings a function for its run when that is due by private.schedules.expected_interval, or when an open run waits to be continued.';
+revoke all on function private.tick_run(text, text) from public, anon, authenticated, service_role;
 
-create procedure private.tick_scenario_sweep()
+create function private.tick_sweep(p_name text, p_function_name text, p_oldest timestamptz) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_oldest_mark timestamptz;
   v_rang boolean := false;
 begin
-  update private.schedules s set last_started_at = clock_timestamp() where s.name = 'scenario-sweep';
-  select min(m.marked_at) into v_oldest_mark from private.scenario_marks m;
-  if v_oldest_mark is not null then
-    v_rang := private.post_signed('scenario-trigger-engine', jsonb_build_object(
+  if p_oldest is not null then
+    v_rang := private.post_signed(p_function_name, jsonb_build_object(
       'type', 'BELL', 'schema', 'public', 'table', 'activities', 'bell_id', private.new_bell_id())) is not null;
   end if;
   update private.schedules s
-  set last_rung_at = case when v_rang then clock_timestamp() else s.last_rung_at end,
-      last_succeeded_at = case when v_oldest_mark is null or v_rang then clock_timestamp() else s.last_succeeded_at end,
-      last_result = jsonb_build_object('oldest_mark', v_oldest_mark, 'rang', v_rang)
-  where s.name = 'scenario-sweep';
+  set last_started_at = clock_timestamp(), last_rung_at = case when v_rang then clock_timestamp() else s.last_rung_at end,
+      last_succeeded_at = case when p_oldest is null or v_rang then clock_timestamp() else s.last_succeeded_at end,
+      last_result = jsonb_build_object('oldest', p_oldest, 'rang', v_rang)
+  where s.name = p_name;
 end;
 $$;
-comment on procedure private.tick_scenario_sweep() is 'Cron: rings the engine when marks wait, whatever became of the bell that should have announced them.';
-revoke all on procedure private.tick_scenario_sweep() from public, anon, authenticated, service_role;
+comment on function private.tick_sweep(text, text, timestamptz) is
+  'Cron: rings a function when work waits since p_oldest (null: none does), whatever became of the bell that should have announced it.';
+revoke all on function private.tick_sweep(text, text, timestamptz) from public, anon, authenticated, service_role;
 
 -- What runs by the clock. Cron rings, functions work, the ledger (private.schedules, private.runs) tells the truth:
 -- cron's own log says "succeeded" when a call was merely queued.
@@ -85,13 +79,22 @@ create extension if not exists pg_cron with schema pg_catalog;
 
 insert into private.schedules (name, description, expected_interval) values
   ('scenario-evaluation', 'Evaluates every rule for everybody, through the scenario-trigger-engine.', interval '15 minutes'),
-  ('scenario-sweep', 'Rings for marks that no bell announced.', interval '1 minute'),
+  ('scenario-sweep', 'Rings the scenario-trigger-engine for marks that no bell announced.', interval '1 minute'),
+  ('statistics-sweep', 'Rings statistics-recompute for marks that no bell announced, and after midnight for streaks that ended.', interval '1 minute'),
+  ('statistics-reconcile', 'Compares every statistics row with its activities, repairs and reports drift.', interval '1 day'),
   ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
 
 -- Every minute, not every 15: a run that ran out of its time is continued by the next tick, and changing the interval is
 -- an update of private.schedules.
-select cron.schedule('attend-scenario-evaluation', '* * * * *', 'call private.tick_scenario_evaluation()');
-select cron.schedule('attend-scenario-sweep', '* * * * *', 'call private.tick_scenario_sweep()');
+select cron.schedule('attend-scenario-evaluation', '* * * * *',
+  $job$select private.tick_run('scenario-evaluation', 'scenario-trigger-engine')$job$);
+select cron.schedule('attend-scenario-sweep', '* * * * *',
+  $job$select private.tick_sweep('scenario-sweep', 'scenario-trigger-engine', (select min(m.marked_at) from private.scenario_marks m))$job$);
+select cron.schedule('attend-statistics-sweep', '* * * * *',
+  $job$select private.tick_sweep('statistics-sweep', 'statistics-recompute', private.oldest_statistics_work(now()))$job$);
+-- At night, and every minute of it, so that a night's reconcile that ran out of time is continued.
+select cron.schedule('attend-statistics-reconcile', '* 1-5 * * *',
+  $job$select private.tick_run('statistics-reconcile', 'statistics-recompute')$job$);
 -- The commit stands here because a routine with its own search_path may not have one.
 select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
 do $do$

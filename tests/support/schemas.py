@@ -14,7 +14,7 @@ from tests.support.database import Server
 SUPABASE = Path(__file__).parents[2] / "supabase"
 
 # Within a feature: types, then functions (columns' checks call them; bodies are checked by the tests), then tables.
-ORDER_IN_FEATURE = ("types.sql", "functions/*.sql", "tables.sql")
+ORDER_IN_FEATURE = ("types.sql", "functions/*.sql", "tables.sql", "views/*.sql")
 
 # Rows that belong to the schema: without them nothing runs.
 ROWS_OF_THE_SCHEMA = (

@@ -40,23 +40,8 @@ grant select on public.scenario_rules to authenticated;
 grant select, insert, update, delete on public.scenario_rules to service_role;
 grant select, update, delete on private.scenario_marks to service_role;
 
-create trigger activities_mark_inserted after insert on public.activities
-  referencing new table as new_rows for each statement execute function private.mark_activity_changes();
-create trigger activities_mark_updated after update on public.activities
-  referencing old table as old_rows new table as new_rows for each statement execute function private.mark_activity_changes();
-create trigger activities_mark_deleted after delete on public.activities
-  referencing old table as old_rows for each statement execute function private.mark_activity_changes();
-create trigger activities_mark_truncated after truncate on public.activities
-  for each statement execute function private.mark_activity_truncation();
-
-create trigger activity_contacts_mark_inserted after insert on public.activity_contacts
-  referencing new table as new_rows for each statement execute function private.mark_activity_contact_changes();
-create trigger activity_contacts_mark_updated after update on public.activity_contacts
-  referencing old table as old_rows new table as new_rows for each statement execute function private.mark_activity_contact_changes();
-create trigger activity_contacts_mark_deleted after delete on public.activity_contacts
-  referencing old table as old_rows for each statement execute function private.mark_activity_contact_changes();
-create trigger activity_contacts_mark_truncated after truncate on public.activity_contacts
-  for each statement execute function private.mark_activity_truncation();
+create trigger statistics_marks_mark_scenarios after insert on private.statistics_marks
+  referencing new table as new_rows for each statement execute function private.mark_scenarios();
 
 -- The bell is a trigger of its own: dropping it loses seconds, never work. The condition is judged as each mark is
 -- written, so a million marks queue one deferred call.

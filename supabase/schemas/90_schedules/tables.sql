@@ -5,13 +5,22 @@ create extension if not exists pg_cron with schema pg_catalog;
 
 insert into private.schedules (name, description, expected_interval) values
   ('scenario-evaluation', 'Evaluates every rule for everybody, through the scenario-trigger-engine.', interval '15 minutes'),
-  ('scenario-sweep', 'Rings for marks that no bell announced.', interval '1 minute'),
+  ('scenario-sweep', 'Rings the scenario-trigger-engine for marks that no bell announced.', interval '1 minute'),
+  ('statistics-sweep', 'Rings statistics-recompute for marks that no bell announced, and after midnight for streaks that ended.', interval '1 minute'),
+  ('statistics-reconcile', 'Compares every statistics row with its activities, repairs and reports drift.', interval '1 day'),
   ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
 
 -- Every minute, not every 15: a run that ran out of its time is continued by the next tick, and changing the interval is
 -- an update of private.schedules.
-select cron.schedule('attend-scenario-evaluation', '* * * * *', 'call private.tick_scenario_evaluation()');
-select cron.schedule('attend-scenario-sweep', '* * * * *', 'call private.tick_scenario_sweep()');
+select cron.schedule('attend-scenario-evaluation', '* * * * *',
+  $job$select private.tick_run('scenario-evaluation', 'scenario-trigger-engine')$job$);
+select cron.schedule('attend-scenario-sweep', '* * * * *',
+  $job$select private.tick_sweep('scenario-sweep', 'scenario-trigger-engine', (select min(m.marked_at) from private.scenario_marks m))$job$);
+select cron.schedule('attend-statistics-sweep', '* * * * *',
+  $job$select private.tick_sweep('statistics-sweep', 'statistics-recompute', private.oldest_statistics_work(now()))$job$);
+-- At night, and every minute of it, so that a night's reconcile that ran out of time is continued.
+select cron.schedule('attend-statistics-reconcile', '* 1-5 * * *',
+  $job$select private.tick_run('statistics-reconcile', 'statistics-recompute')$job$);
 -- The commit stands here because a routine with its own search_path may not have one.
 select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
 do $do$

@@ -31,11 +31,11 @@ begin
           as activity_type_breakdown,
         coalesce(sum(t.activities) filter (where t.activity_type_id = 'home-visit'), 0)::integer as home_visit_count,
         coalesce(sum(t.activities) filter (where t.activity_type_id = 'phone-call'), 0)::integer as phone_call_count,
-        coalesce(sum(t.activities) filter (where t.category = 'group'), 0)::integer as group_activity_count,
+        coalesce(sum(t.activities) filter (where at.category = 'group'), 0)::integer as group_activity_count,
         coalesce(sum(t.proxies), 0)::integer as proxy_activity_count, max(t.last_at) as last_activity_date,
         coalesce(sum(t.eligible), 0)::integer as bufdir_eligible_count
       from (
-        select a.activity_type_id, min(at.category) as category, count(*) as activities, sum(a.duration_minutes) as minutes,
+        select a.activity_type_id, count(*) as activities, sum(a.duration_minutes) as minutes,
           max(a.occurred_at) as last_at, count(a.proxy_registered_by) as proxies,
           count(*) filter (where a.duration_minutes >= r.min_duration_minutes
             and (not r.requires_approval or a.approval = 'approved')
@@ -43,12 +43,12 @@ begin
               select from public.activity_contacts ac where ac.organization_id = p_organization_id and ac.activity_id = a.id))
           ) as eligible
         from public.activities a
-        join public.activity_types at on at.organization_id = p_organization_id and at.id = a.activity_type_id
         left join bufdir_rule r on a.occurred_at >= r.from_at and a.occurred_at < r.until_at
         where a.organization_id = p_organization_id and a.user_id = b.user_id and a.status = 'completed'
           and a.occurred_at >= coalesce(b.period_start, '-infinity') and a.occurred_at < coalesce(b.period_end, 'infinity')
         group by a.activity_type_id
       ) t
+      left join public.activity_types at on at.organization_id = p_organization_id and at.id = t.activity_type_id
     ) f
     cross join lateral (
       select count(distinct ac.contact_id)::integer as unique_contacts_reached

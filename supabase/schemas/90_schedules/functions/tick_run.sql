@@ -1,0 +1,21 @@
+create function private.tick_run(p_name text, p_function_name text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- A tenth early is on time: the tick of the exact minute may come a moment before the interval has passed.
+  update private.schedules s
+  set last_rung_at = clock_timestamp()
+  where s.name = p_name
+    and (coalesce(s.last_started_at, '-infinity') <= clock_timestamp() - s.expected_interval * 0.9
+      or exists (select from private.runs r
+                 where r.kind = s.name and r.state <> 'finished' and r.lease_until <= clock_timestamp()));
+  if found then
+    perform private.post_signed(p_function_name, jsonb_build_object(
+      'type', 'SCHEDULE', 'schedule', p_name, 'bell_id', private.new_bell_id()));
+  end if;
+end;
+$$;
+comment on function private.tick_run(text, text) is
+  'Cron: rings a function for its run when that is due by private.schedules.expected_interval, or when an open run waits to be continued.';
+revoke all on function private.tick_run(text, text) from public, anon, authenticated, service_role;
