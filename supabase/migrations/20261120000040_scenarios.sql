@@ -206,7 +206,7 @@ begin
 end;
 $$;
 comment on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) is
-  'What an evaluation at p_now would do, without effects: one row per person and rule with its gate, for the p_limit people after p_after_user. Page until []. One JSON value, so no row limit of the API cuts it.';
+  'What an evaluation at p_now would do, on the facts as they are now, without effects: one row per person and rule with its gate, for the p_limit people after p_after_user. Page until []. One JSON value, so no row limit of the API cuts it.';
 revoke all on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) from public, anon, authenticated, service_role;
 grant execute on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) to service_role;
 
@@ -335,7 +335,7 @@ begin
 end;
 $$;
 comment on function public.explain_scenarios(uuid, uuid, timestamptz) is
-  'Why a person would or would not be told something at p_now, matched or not: one row per rule with its gate and the values compared.';
+  'Why a person would or would not be told something at p_now, on the facts as they are now, matched or not: one row per rule with its gate and the values compared.';
 revoke all on function public.explain_scenarios(uuid, uuid, timestamptz) from public, anon, authenticated, service_role;
 grant execute on function public.explain_scenarios(uuid, uuid, timestamptz) to service_role;
 
@@ -487,8 +487,10 @@ declare
   v_until timestamptz;
 begin
   perform private.check_scenario_type(p_scenario);
-  select max(cd.last_triggered_at + make_interval(hours => 24 * cd.cooldown_days)) into v_until
+  -- A rule's cooldown is what it says today, as in the gates; other subjects keep the one they were told with.
+  select max(cd.last_triggered_at + make_interval(hours => 24 * coalesce(r.cooldown_days, cd.cooldown_days))) into v_until
   from private.cooldowns cd
+  left join public.scenario_rules r on r.organization_id = cd.organization_id and r.id::text = cd.subject
   where cd.organization_id = v_organization_id and cd.user_id = p_user_id and cd.scenario = p_scenario
     and (p_subject is null or cd.subject = p_subject);
   select case

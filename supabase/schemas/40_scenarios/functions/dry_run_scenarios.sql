@@ -29,6 +29,6 @@ begin
 end;
 $$;
 comment on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) is
-  'What an evaluation at p_now would do, without effects: one row per person and rule with its gate, for the p_limit people after p_after_user. Page until []. One JSON value, so no row limit of the API cuts it.';
+  'What an evaluation at p_now would do, on the facts as they are now, without effects: one row per person and rule with its gate, for the p_limit people after p_after_user. Page until []. One JSON value, so no row limit of the API cuts it.';
 revoke all on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) from public, anon, authenticated, service_role;
 grant execute on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) to service_role;

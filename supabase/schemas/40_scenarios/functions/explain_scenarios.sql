@@ -12,6 +12,6 @@ begin
 end;
 $$;
 comment on function public.explain_scenarios(uuid, uuid, timestamptz) is
-  'Why a person would or would not be told something at p_now, matched or not: one row per rule with its gate and the values compared.';
+  'Why a person would or would not be told something at p_now, on the facts as they are now, matched or not: one row per rule with its gate and the values compared.';
 revoke all on function public.explain_scenarios(uuid, uuid, timestamptz) from public, anon, authenticated, service_role;
 grant execute on function public.explain_scenarios(uuid, uuid, timestamptz) to service_role;

@@ -10,8 +10,10 @@ declare
   v_until timestamptz;
 begin
   perform private.check_scenario_type(p_scenario);
-  select max(cd.last_triggered_at + make_interval(hours => 24 * cd.cooldown_days)) into v_until
+  -- A rule's cooldown is what it says today, as in the gates; other subjects keep the one they were told with.
+  select max(cd.last_triggered_at + make_interval(hours => 24 * coalesce(r.cooldown_days, cd.cooldown_days))) into v_until
   from private.cooldowns cd
+  left join public.scenario_rules r on r.organization_id = cd.organization_id and r.id::text = cd.subject
   where cd.organization_id = v_organization_id and cd.user_id = p_user_id and cd.scenario = p_scenario
     and (p_subject is null or cd.subject = p_subject);
   select case
