@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from tests.support.database import Database
+
+class Queries(Protocol):
+    """What is asked of a database, whosever it is."""
+
+    def execute(self, query: str, params: Any = None) -> Any: ...
+    def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]: ...
+    def value(self, query: str, params: Any = None) -> Any: ...
+
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -20,7 +27,7 @@ def days(number: float) -> timedelta:
 class Organisation:
     """An organisation with an inactivity rule of 21 days and a cooldown of 14."""
 
-    database: Database
+    database: Queries
     id: UUID = field(default_factory=uuid4)
     rule_id: UUID = field(default_factory=uuid4)
 
