@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID, uuid4
 
-
-class Queries(Protocol):
-    """What is asked of a database, whosever it is."""
-
-    def execute(self, query: str, params: Any = None) -> Any: ...
-    def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]: ...
-    def value(self, query: str, params: Any = None) -> Any: ...
-
+from tests.support.database import Database
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -27,7 +20,7 @@ def days(number: float) -> timedelta:
 class Organisation:
     """An organisation with an inactivity rule of 21 days and a cooldown of 14."""
 
-    database: Queries
+    database: Database
     id: UUID = field(default_factory=uuid4)
     rule_id: UUID = field(default_factory=uuid4)
 

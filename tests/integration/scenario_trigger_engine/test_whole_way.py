@@ -2,37 +2,20 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
+from attend.stack import Stack
+from tests.support.database import Database, GivenServer
 from tests.support.organisation import NOW, Organisation, days
 
 # On a real project the functions run where `attend serve` puts them, not where this test could start them.
 pytestmark = pytest.mark.embedded
 
 
-class StackDatabase:
-    """The stack's own database, as `Organisation` asks for it."""
-
-    def __init__(self, dsn: str) -> None:
-        self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
-
-    def execute(self, query: str, params: Any = None) -> psycopg.Cursor[Any]:
-        return self.connection.execute(query, params)  # type: ignore[arg-type]
-
-    def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
-        return self.execute(query, params).fetchall()
-
-    def value(self, query: str, params: Any = None) -> Any:
-        return next(iter(self.rows(query, params)[0].values()))
-
-
 @pytest.fixture
-def organisation(stack: Any) -> Organisation:
-    return Organisation(StackDatabase(stack.dsn()))
+def organisation(stack: Stack) -> Organisation:
+    return Organisation(Database(GivenServer(stack.db_url), "postgres"))
 
 
 def soon(condition: Callable[[], bool], seconds: float = 20) -> None:
