@@ -102,7 +102,11 @@ def _assemble(data: DemoData, chapters: list[Chapter], seconds: float) -> DemoRe
 
 
 def _stay(stack: Stack, screen: Console) -> None:
-    screen.print(f"\nThe stack stays: API {stack.api_url}, database {stack.db_url}. Ctrl-C stops it.", markup=False)
+    screen.print(
+        f"\nThe stack stays: API {stack.api_url}, database {stack.db_url}. Ctrl-C stops it.",
+        markup=False,
+        soft_wrap=True,
+    )
     ends = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     signal.sigwait(ends)
