@@ -4,6 +4,10 @@ Found in functions-framework 3.10: `functions-framework --source â€¦ --target â€
 process and serves it from forked uvicorn workers (one, unless WORKERS says otherwise), without lifespan events. So
 nothing that holds a socket, a loop or a lock may exist after import, and there is no hook to close anything: clients
 are made at the first request of a loop and live as long as it does.
+
+Seen there (tests/integration/scenario_trigger_engine/test_server.py): one worker serves 300 requests at once. A caller
+who hangs up cancels nothing. On SIGTERM the worker accepts nothing more, and running requests have 30 s to answer. A
+worker whose gunicorn parent is killed with SIGKILL goes on serving and keeps the port: end the whole group.
 """
 
 import asyncio

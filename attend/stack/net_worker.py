@@ -82,6 +82,7 @@ class NetWorker:
 
     async def _empty_queue(self, connection: psycopg.AsyncConnection[Any], client: httpx.AsyncClient) -> None:
         while True:
+            lost = self.settings.loses_everything()
             try:
                 cursor = await connection.execute(_TAKE, (self.settings.batch_size,))
                 batch = await cursor.fetchall()
@@ -90,7 +91,8 @@ class NetWorker:
                 return  # the extension is not there; creating it rings no bell, the first request does
             if not batch:
                 return
-            if not self.settings.loses_everything():
+            # Asked on both sides of the taking: switched at any moment, no request queued meanwhile slips through.
+            if not lost and not self.settings.loses_everything():
                 answers = await asyncio.gather(*(_send(client, request) for request in batch))
                 async with connection.cursor() as recorder:
                     await recorder.executemany(_RECORD, answers)

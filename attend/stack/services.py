@@ -31,7 +31,6 @@ class Service:
     log: Path
     port: int = 0
     health: str = ""
-    any_answer: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _started: float = field(default=0.0, init=False)
     _pause: float = field(default=0.1, init=False)
@@ -84,7 +83,7 @@ class Service:
             return False
         finally:
             connection.close()
-        return status == 200 or self.any_answer
+        return status == 200
 
     def wait_ready(self, seconds: float) -> None:
         """Raises StackError with the end of its log when it does not answer in time or ends."""
@@ -124,7 +123,7 @@ def gateway(log: Path, port: int, authenticator: str, keys: Keys, functions: dic
         "ATTEND_GATEWAY_SECRET_KEY": keys.secret,
     }
     command = [sys.executable, "-m", "attend.stack.gateway"]
-    return Service("gateway", command, environment, log, port, "/rest/v1/", any_answer=True)
+    return Service("gateway", command, environment, log, port, "/_ready")
 
 
 def background(log: Path, superuser: str, directory: Path) -> Service:

@@ -1,5 +1,6 @@
 """The engine's settings. See `shared.settings` for how they are read."""
 
+import re
 from functools import cached_property
 from typing import Literal
 
@@ -44,4 +45,4 @@ class EngineSettings(SupabaseSettings):
         """Return every secret as text, for the log's redaction and nothing else."""
         optional = (self.supabase_secret_key, self.supabase_service_role_key, self.attend_hook_shared_secret)
         values = [secret.get_secret_value() for secret in optional if secret is not None]
-        return [*values, *self.attend_webhook_secret.get_secret_value().split()]
+        return [*values, *re.split(r"[\s|]+", self.attend_webhook_secret.get_secret_value())]

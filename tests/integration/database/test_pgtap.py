@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,13 @@ needs_pgtap = pytest.mark.skipif(not pgtap.ARCHIVE.exists(), reason="pgTAP is no
 
 
 @pytest.fixture(scope="module")
-def tap(database: databases.Database) -> Iterator[databases.Database]:
+def tap(database: databases.Database) -> databases.Database:
     """The database of this file with pgTAP in it."""
     if on_real_stack():
         database.execute("create extension if not exists pgtap with schema extensions")
     else:
         pgtap.load(database)
-    yield database
+    return database
 
 
 @needs_pgtap
@@ -67,3 +66,28 @@ def test_files_run_in_a_transaction_that_they_roll_back(file: Path) -> None:
     statements = [line for line in file.read_text().splitlines() if line and not line.startswith("--")]
     assert (statements[0], statements[-1]) == ("begin;", "rollback;")
     assert "select * from finish();" in statements
+
+
+def test_every_constraint_of_ours_is_violated_by_name_in_these_files(tap: databases.Database) -> None:
+    """A check, a key or a reference that nobody ever broke on purpose may as well not be there."""
+    names = tap.rows(
+        """
+        select k.conname as name from pg_constraint k join pg_class c on c.oid = k.conrelid
+        where k.connamespace in ('public'::regnamespace, 'private'::regnamespace) and k.contype in ('c', 'f', 'u')
+        union
+        select i.relname from pg_index x join pg_class i on i.oid = x.indexrelid
+        where x.indisunique and not x.indisprimary
+          and i.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+        """
+    )
+    text = "\n".join(file.read_text() for file in FILES)
+    assert names
+    assert not [row["name"] for row in names if row["name"] not in text]
+
+
+def test_every_table_has_its_row_in_a_matrix_of_roles(tap: databases.Database) -> None:
+    text = "\n".join(file.read_text() for file in FILES if file.name == "rls.sql")
+    tables = tap.rows(
+        "select schemaname || '.' || tablename as name from pg_tables where schemaname in ('public', 'private')"
+    )
+    assert not [row["name"] for row in tables if f" {row['name']}" not in text]

@@ -26,6 +26,7 @@ from tests.support.database import Database
 from tests.support.function import WEBHOOK_SECRET, Function
 from tests.support.gateway import running_gateway
 from tests.support.organisation import Organisation
+from tests.support.stack import GivenStack
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,8 +45,8 @@ class Api:
 @pytest.fixture(scope="module")
 def api(database: Database) -> Iterator[Api]:
     if os.environ.get("ATTEND_STACK", "embedded") == "supabase":
-        url = os.environ.get("ATTEND_API_URL", "http://127.0.0.1:54321")
-        yield Api(url, os.environ.get("ATTEND_SECRET_KEY", SECRET_KEY))
+        real = GivenStack()
+        yield Api(real.api_url, real.keys.secret)
         return
     with running_gateway(database.dsn("authenticator"), schemas=("public",)) as url:
         yield Api(url, SECRET_KEY)

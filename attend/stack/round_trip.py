@@ -1,0 +1,104 @@
+"""Whether the database reaches the functions: signed calls through net.http_post, read from net._http_response."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from standardwebhooks import Webhook
+
+_FUNCTION = "scenario-trigger-engine"
+# Above the connect time-out of a host name that does not resolve inside a container.
+_WAIT_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call from inside the database. `status` is None when nothing answered; `problem` says why."""
+
+    base_url: str
+    status: int | None
+    problem: str
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """The function answered and accepted the signature."""
+        return self.status == 200
+
+    def describe(self) -> str:
+        """One line for people."""
+        if self.succeeded:
+            return f"{self.base_url}: answered in {self.seconds * 1000:.0f} ms, signature accepted"
+        if self.status == 401:
+            return f"{self.base_url}: answered 401, so another secret is in use there"
+        return f"{self.base_url}: {self.problem or f'answered {self.status}'}"
+
+
+def bell() -> dict[str, Any]:
+    """A harmless event: it asks the engine to work off marks, which it would do anyway."""
+    return {"type": "BELL", "schema": "public", "table": "activities", "bell_id": f"msg_{secrets.token_hex(12)}"}
+
+
+def call(connection: psycopg.Connection[Any], base_url: str, secret: str) -> Attempt:
+    """Has the database send a signed bell to a base URL that need not be in Vault. `connection` is autocommit."""
+    payload = bell()
+    row = connection.execute("select %s::jsonb::text", (json.dumps(payload),)).fetchone()
+    assert row is not None  # noqa: S101 - a select without from has a row
+    moment = datetime.now(UTC)
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": payload["bell_id"],
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": Webhook(secret).sign(payload["bell_id"], moment, row[0]),
+    }
+    request = connection.execute(
+        "select net.http_post(%s, %s::jsonb, headers := %s::jsonb, timeout_milliseconds := 3000)",
+        (f"{base_url}/{_FUNCTION}", json.dumps(payload), json.dumps(headers)),
+    ).fetchone()
+    assert request is not None  # noqa: S101 - as above
+    return _outcome(connection, request[0], base_url)
+
+
+def call_as_the_triggers_do(connection: psycopg.Connection[Any], base_url: str) -> Attempt:
+    """The way of a real bell: URL and secret from Vault, signed inside the database."""
+    connection.execute("select private.post_signed(%s, %s::jsonb)", (_FUNCTION, json.dumps(bell())))
+    try:
+        # The same session queued it, so the sequence's current value is that request.
+        row = connection.execute("select currval('net.http_request_queue_id_seq')").fetchone()
+    except psycopg.errors.ObjectNotInPrerequisiteState:
+        row = None
+    if row is None:
+        return Attempt(base_url, None, "the database could not sign; see its log", 0.0)
+    return _outcome(connection, row[0], base_url)
+
+
+def _outcome(connection: psycopg.Connection[Any], request: int, base_url: str) -> Attempt:
+    started = time.monotonic()
+    query = (
+        "select r.status_code, coalesce(r.error_msg, left(r.content, 300)) from net._http_response r where r.id = %s"
+    )
+    while time.monotonic() - started < _WAIT_SECONDS:
+        row = connection.execute(query, (request,)).fetchone()
+        if row is not None:
+            return Attempt(base_url, row[0], row[1] or "", time.monotonic() - started)
+        time.sleep(0.02)
+    return Attempt(base_url, None, "pg_net sent nothing; its worker does not run", time.monotonic() - started)
+
+
+def first_that_answers(
+    connection: psycopg.Connection[Any], base_urls: Iterable[str], secret: str
+) -> tuple[Attempt | None, list[Attempt]]:
+    """Tries one after the other; the first success, and every attempt made."""
+    attempts: list[Attempt] = []
+    for base_url in base_urls:
+        attempts.append(call(connection, base_url, secret))
+        if attempts[-1].succeeded:
+            return attempts[-1], attempts
+    return None, attempts

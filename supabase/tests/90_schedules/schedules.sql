@@ -1,0 +1,83 @@
+-- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
+begin;
+\ir ../helpers.psql
+select plan(23);
+select tests.populate();
+set constraints all immediate;
+delete from net.http_request_queue;
+delete from private.scenario_marks;
+delete from vault.secrets where name in ('attend_functions_url', 'attend_webhook_secret');
+select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
+
+select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
+  $$values ('attend-housekeeping', '17 3 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *')$$, 'three jobs');
+select results_eq('select name, expected_interval from private.schedules order by 1',
+  $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '15 minutes'), ('scenario-sweep', interval '1 minute')$$, 'three schedules, with what is expected of them');
+select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
+
+-- The calls queued since the last look.
+create function tests.calls() returns text language sql as $$
+  with gone as (delete from net.http_request_queue returning convert_from(body, 'utf8')::jsonb - 'bell_id' as body)
+  select coalesce(string_agg(concat_ws(' ', body ->> 'type', body ->> 'schedule', body ->> 'table'), ', '), 'none') from gone
+$$;
+create function tests.started(p_before interval) returns void language sql as
+$$ update private.schedules set last_started_at = clock_timestamp() - p_before where name = 'scenario-evaluation' $$;
+
+-- Evaluation.
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'never started: due');
+select ok((select last_rung_at is not null and last_started_at is null from private.schedules where name = 'scenario-evaluation'), 'rung is not started: only the function says that');
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'nobody came: the next tick rings again');
+select tests.started('13 minutes');
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'none', 'started 13 minutes ago: not due');
+select tests.started('14 minutes');
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'a tenth early is on time');
+select tests.started('1 minute');
+update private.schedules set expected_interval = '1 minute' where name = 'scenario-evaluation';
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'the interval is the row''s');
+update private.schedules set expected_interval = '1 hour' where name = 'scenario-evaluation';
+select tests.started('1 minute');
+select public.start_run('scenario-evaluation', tests.id('holder'));
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'none', 'a run under way is left alone');
+select public.pause_run((select max(id) from private.runs), tests.id('holder'));
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'a paused one is continued, whatever the interval');
+update private.runs set state = 'running', lease_until = clock_timestamp() - interval '1 microsecond';
+call private.tick_scenario_evaluation();
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'an abandoned one too');
+
+-- Sweep.
+call private.tick_scenario_sweep();
+select is(tests.calls(), 'none', 'no mark, no ring');
+select is((select last_result from private.schedules where name = 'scenario-sweep'), '{"rang": false, "oldest_mark": null}', 'which is a success, and said so');
+insert into private.scenario_marks (organization_id, user_id, rings, marked_at) values (tests.id('a'), tests.id('a mentor'), false, now() - interval '1 hour');
+call private.tick_scenario_sweep();
+select is(tests.calls(), 'BELL activities', 'a mark that nobody drained is rung for');
+select is((select last_result ->> 'rang' from private.schedules where name = 'scenario-sweep'), 'true', 'which is said');
+update private.schedules set last_succeeded_at = null, last_rung_at = null where name = 'scenario-sweep';
+delete from vault.secrets where name = 'attend_webhook_secret';
+call private.tick_scenario_sweep();
+select results_eq($$select last_succeeded_at, last_rung_at, last_started_at is not null, last_result ->> 'rang' from private.schedules where name = 'scenario-sweep'$$,
+  $$values (null::timestamptz, null::timestamptz, true, 'false')$$, 'a sweep that cannot ring has started and not succeeded');
+select lives_ok('call private.tick_scenario_evaluation()', 'an evaluation that cannot be rung fails nothing');
+
+-- Housekeeping.
+insert into private.webhook_deliveries (id, answer, received_at) values
+  ('old', '{}', now() - interval '1 day' - interval '1 microsecond'), ('just a day', '{}', now() - interval '1 day'), ('new', '{}', now());
+select private.note_schedule_started('housekeeping');
+select ok((select last_started_at is not null and last_succeeded_at is null from private.schedules where name = 'housekeeping'), 'it notes that it began before it works');
+select private.delete_old_webhook_deliveries();
+select results_eq('select id from private.webhook_deliveries order by id', $$values ('just a day'), ('new')$$, 'answers older than a day go');
+select is((select last_result from private.schedules where name = 'housekeeping'), '{"webhook_deliveries_deleted": 1}', 'how many is said');
+
+-- Cron alone calls these.
+select is(tests.outcomes('call private.tick_scenario_sweep()'), '- - - - - - - - - - ', 'nobody calls a tick');
+select is(tests.outcomes('select private.delete_old_webhook_deliveries()'), '- - - - - - - - - - ', 'nor the housekeeping');
+
+select * from finish();
+rollback;
