@@ -3,6 +3,8 @@ begin;
 \ir ../helpers.psql
 select plan(24);
 select tests.populate();
+-- One bell is looked at; the other rings through the same function.
+drop trigger statistics_marks_ring_bell on private.statistics_marks;
 set constraints all immediate;
 delete from net.http_request_queue;
 delete from private.scenario_marks;
@@ -55,7 +57,7 @@ select ok(not private.ring_again('scenario-trigger-engine', 'public', 'activitie
 select tests.write_and_commit();
 select is((select count(*) from net.http_request_queue), 3::bigint, 'a second later a writer rings again');
 select is((select count(distinct headers ->> 'webhook-id') from net.http_request_queue), 3::bigint, 'every ring has its own id');
-select is((select rung from private.bells), 2::bigint, 'writers'' rings are counted');
+select is((select rung from private.bells where function_name = 'scenario-trigger-engine'), 2::bigint, 'writers'' rings are counted');
 
 delete from net.http_request_queue;
 delete from private.scenario_marks;

@@ -1,7 +1,7 @@
 -- Whatever changes a person's activities leaves a mark, in the same transaction; draining evaluates and deletes it.
 begin;
 \ir ../helpers.psql
-select plan(33);
+select plan(37);
 select tests.populate();
 
 -- The marks since the last look, as "person+person", and how many of them ring.
@@ -51,6 +51,18 @@ select is(tests.marked(), 'servant, 0 rings', 'a delete marks whose it was');
 insert into public.activities select * from public.activities where id = tests.id('a mentor pending')
 on conflict (organization_id, id) do update set duration_minutes = 9;
 select is(tests.marked(), 'mentor, 0 rings', 'an upsert too');
+
+-- Only what is completed counts.
+insert into public.activities (organization_id, id, user_id, activity_type_id, occurred_at, status)
+values (tests.id('a'), tests.id('a plan'), tests.id('a servant'), 'other', now() + interval '1 hour', 'planned');
+update public.activities set duration_minutes = 5 where id = tests.id('a plan');
+select is(tests.marked(), 'nobody, 0 rings', 'a plan marks nobody');
+update public.activities set status = 'completed', occurred_at = now() where id = tests.id('a plan');
+select is(tests.marked(), 'servant, 0 rings', 'carried out, it does');
+update public.activities set status = 'cancelled' where id = tests.id('a plan');
+select is(tests.marked(), 'servant, 0 rings', 'called off after all, too');
+delete from public.activities where id = tests.id('a plan');
+select is(tests.marked(), 'nobody, 0 rings', 'what was called off is deleted without a mark');
 
 -- Contacts are part of the activity.
 insert into public.contacts (organization_id, id) values (tests.id('a'), tests.id('a second contact'));

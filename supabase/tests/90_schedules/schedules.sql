@@ -1,18 +1,21 @@
 -- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
 begin;
 \ir ../helpers.psql
-select plan(23);
+select plan(30);
 select tests.populate();
 set constraints all immediate;
 delete from net.http_request_queue;
 delete from private.scenario_marks;
+delete from private.statistics_marks;
 delete from vault.secrets where name in ('attend_functions_url', 'attend_webhook_secret');
 select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
-  $$values ('attend-housekeeping', '17 3 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *')$$, 'three jobs');
+  $$values ('attend-housekeeping', '17 3 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
+    ('attend-statistics-reconcile', '* 1-5 * * *'), ('attend-statistics-sweep', '* * * * *')$$, 'five jobs');
 select results_eq('select name, expected_interval from private.schedules order by 1',
-  $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '15 minutes'), ('scenario-sweep', interval '1 minute')$$, 'three schedules, with what is expected of them');
+  $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '15 minutes'), ('scenario-sweep', interval '1 minute'),
+    ('statistics-reconcile', interval '1 day'), ('statistics-sweep', interval '1 minute')$$, 'five schedules, with what is expected of them');
 select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
 
 -- The calls queued since the last look.
@@ -20,51 +23,81 @@ create function tests.calls() returns text language sql as $$
   with gone as (delete from net.http_request_queue returning convert_from(body, 'utf8')::jsonb - 'bell_id' as body)
   select coalesce(string_agg(concat_ws(' ', body ->> 'type', body ->> 'schedule', body ->> 'table'), ', '), 'none') from gone
 $$;
-create function tests.started(p_before interval) returns void language sql as
-$$ update private.schedules set last_started_at = clock_timestamp() - p_before where name = 'scenario-evaluation' $$;
+-- Rung two minutes ago and started p_before ago.
+create function tests.started(p_before interval) returns void language sql as $$
+  update private.schedules set last_started_at = clock_timestamp() - p_before, last_rung_at = clock_timestamp() - interval '2 minutes'
+  where name = 'scenario-evaluation'
+$$;
+-- What cron's own command runs.
+create function tests.run_job(p_name text) returns void language plpgsql as $$
+begin
+  execute (select j.command from cron.job j where j.jobname = p_name);
+end;
+$$;
+create function tests.sweep() returns void language sql as $$ select tests.run_job('attend-scenario-sweep') $$;
 
 -- Evaluation.
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'never started: due');
 select ok((select last_rung_at is not null and last_started_at is null from private.schedules where name = 'scenario-evaluation'), 'rung is not started: only the function says that');
-call private.tick_scenario_evaluation();
-select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'nobody came: the next tick rings again');
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
+select is(tests.calls(), 'none', 'a function that starts slowly is not rung twice');
+update private.schedules set last_rung_at = clock_timestamp() - interval '90 seconds' where name = 'scenario-evaluation';
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'nobody came for a minute and a half: rung again');
 select tests.started('13 minutes');
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'none', 'started 13 minutes ago: not due');
 select tests.started('14 minutes');
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'a tenth early is on time');
 select tests.started('1 minute');
 update private.schedules set expected_interval = '1 minute' where name = 'scenario-evaluation';
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'the interval is the row''s');
 update private.schedules set expected_interval = '1 hour' where name = 'scenario-evaluation';
 select tests.started('1 minute');
 select public.start_run('scenario-evaluation', tests.id('holder'));
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'none', 'a run under way is left alone');
 select public.pause_run((select max(id) from private.runs), tests.id('holder'));
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'a paused one is continued, whatever the interval');
 update private.runs set state = 'running', lease_until = clock_timestamp() - interval '1 microsecond';
-call private.tick_scenario_evaluation();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'an abandoned one too');
 
 -- Sweep.
-call private.tick_scenario_sweep();
+select tests.sweep();
 select is(tests.calls(), 'none', 'no mark, no ring');
-select is((select last_result from private.schedules where name = 'scenario-sweep'), '{"rang": false, "oldest_mark": null}', 'which is a success, and said so');
+select is((select last_result from private.schedules where name = 'scenario-sweep'), '{"rang": false, "oldest": null}', 'which is a success, and said so');
 insert into private.scenario_marks (organization_id, user_id, rings, marked_at) values (tests.id('a'), tests.id('a mentor'), false, now() - interval '1 hour');
-call private.tick_scenario_sweep();
+select tests.sweep();
 select is(tests.calls(), 'BELL activities', 'a mark that nobody drained is rung for');
 select is((select last_result ->> 'rang' from private.schedules where name = 'scenario-sweep'), 'true', 'which is said');
 update private.schedules set last_succeeded_at = null, last_rung_at = null where name = 'scenario-sweep';
 delete from vault.secrets where name = 'attend_webhook_secret';
-call private.tick_scenario_sweep();
+select tests.sweep();
 select results_eq($$select last_succeeded_at, last_rung_at, last_started_at is not null, last_result ->> 'rang' from private.schedules where name = 'scenario-sweep'$$,
   $$values (null::timestamptz, null::timestamptz, true, 'false')$$, 'a sweep that cannot ring has started and not succeeded');
-select lives_ok('call private.tick_scenario_evaluation()', 'an evaluation that cannot be rung fails nothing');
+select lives_ok('select private.tick_run(''scenario-evaluation'', ''scenario-trigger-engine'')', 'an evaluation that cannot be rung fails nothing');
+
+-- Statistics: the same two, with marks of their own and the streaks that midnight ended.
+select tests.run_job('attend-statistics-sweep');
+select is(tests.calls(), 'none', 'no mark and no streak that ended: no ring');
+update public.activity_statistics set streak_days = 3, last_activity_date = now() - interval '72 hours'
+where user_id = tests.id('a mentor') and period_type = 'all_time';
+select vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
+select tests.run_job('attend-statistics-sweep');
+select is(tests.calls(), 'BELL activities', 'a streak that ended is work that nobody marked');
+select is((select (last_result ->> 'oldest')::timestamptz from private.schedules where name = 'statistics-sweep'), date_trunc('day', now(), 'UTC'), 'since midnight');
+update public.activity_statistics set streak_days = 0;
+insert into private.statistics_marks (organization_id, user_id, rings, marked_at) values (tests.id('a'), tests.id('a mentor'), false, now() - interval '1 hour');
+select tests.run_job('attend-statistics-sweep');
+select is(tests.calls(), 'BELL activities', 'a mark that nobody drained is rung for');
+select is((select (last_result ->> 'oldest')::timestamptz from private.schedules where name = 'statistics-sweep'), now() - interval '1 hour', 'and how long it waits is said');
+select tests.run_job('attend-statistics-reconcile');
+select is(tests.calls(), 'SCHEDULE statistics-reconcile', 'the nightly comparison is a run');
 
 -- Housekeeping.
 insert into private.webhook_deliveries (id, answer, received_at) values
@@ -76,7 +109,7 @@ select results_eq('select id from private.webhook_deliveries order by id', $$val
 select is((select last_result from private.schedules where name = 'housekeeping'), '{"webhook_deliveries_deleted": 1}', 'how many is said');
 
 -- Cron alone calls these.
-select is(tests.outcomes('call private.tick_scenario_sweep()'), '- - - - - - - - - - ', 'nobody calls a tick');
+select is(tests.outcomes('select private.tick_sweep(''scenario-sweep'', ''scenario-trigger-engine'', now())'), '- - - - - - - - - - ', 'nobody calls a tick');
 select is(tests.outcomes('select private.delete_old_webhook_deliveries()'), '- - - - - - - - - - ', 'nor the housekeeping');
 
 select * from finish();

@@ -38,9 +38,9 @@ def test_the_comparison_notices_a_single_changed_word(
         "comment on table public.users is 'Somebody.'",
         "grant truncate on public.users to anon",
         "alter function private.local_date(timestamptz, text) reset search_path",
-        "drop trigger activities_mark_truncated on public.activities",
+        "drop trigger activities_mark_statistics_truncated on public.activities",
         "update private.schedules set expected_interval = interval '1 hour' where name = 'scenario-evaluation'",
-        "select cron.schedule('attend-scenario-sweep', '*/2 * * * *', 'call private.tick_scenario_sweep()')",
+        "select cron.schedule('attend-scenario-sweep', '*/2 * * * *', 'select 1')",
     )
     for change in changes:
         changed = databases.clone_database(cluster, from_schemas.name, "changed")
