@@ -4,12 +4,16 @@ Environment names are the field names in capitals, without aliases: with an alia
 environment win over an explicit argument given by field name.
 """
 
-from typing import Annotated, Self
+import re
+from functools import cached_property
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from standardwebhooks import Webhook
 
 from shared.errors import SettingInvalid, SettingMissing
+from shared.webhooks import parse_secrets
 
 
 def _http_url(value: str) -> str:
@@ -73,3 +77,37 @@ class SupabaseSettings(Settings):
         if key is None:
             raise SettingMissing("SUPABASE_SECRET_KEY", hint="SUPABASE_SERVICE_ROLE_KEY is accepted in its place.")
         return key
+
+
+class FunctionSettings(SupabaseSettings):
+    """What every function is set by. Names are environment variables in capitals; docs/deploy.md lists them."""
+
+    attend_webhook_secret: SecretStr
+    """`whsec_<base64>`; several, separated by spaces, while a secret is rotated."""
+
+    attend_hook_shared_secret: SecretStr | None = Field(default=None, min_length=16)
+    """Expected in `x-attend-hook-secret` of hooks made in the dashboard; without it they are refused."""
+
+    attend_time_budget_seconds: float = Field(default=50.0, ge=0, le=3_000)
+    """Long work stops after this, and the next tick goes on. Below the platform's own request time-out."""
+
+    attend_lease_seconds: int = Field(default=60, ge=5, le=3_600)
+    """How long a run whose holder died waits for the next one. Longer than a chunk may take."""
+
+    attend_max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
+    attend_log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @cached_property
+    def webhook_secrets(self) -> tuple[Webhook, ...]:
+        """The signing secrets, ready to verify.
+
+        Raises:
+            SettingInvalid: ATTEND_WEBHOOK_SECRET is not `whsec_<base64>`.
+        """
+        return parse_secrets("ATTEND_WEBHOOK_SECRET", self.attend_webhook_secret)
+
+    def secret_values(self) -> list[str]:
+        """Return every secret as text, for the log's redaction and nothing else."""
+        optional = (self.supabase_secret_key, self.supabase_service_role_key, self.attend_hook_shared_secret)
+        values = [secret.get_secret_value() for secret in optional if secret is not None]
+        return [*values, *re.split(r"[\s|]+", self.attend_webhook_secret.get_secret_value())]

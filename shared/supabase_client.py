@@ -17,7 +17,7 @@ from typing import cast
 from uuid import UUID
 
 import httpx
-from postgrest import AsyncPostgrestClient
+from postgrest import AsyncPostgrestClient, CountMethod
 from pydantic import TypeAdapter, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity import wait_random_exponential as full_jitter
@@ -106,6 +106,18 @@ class Supabase:
             return (await query.execute()).data
 
         return _validated(await self._repeat(table, call, repeatable=True), result, table)
+
+    async def count(self, table: str) -> int:
+        """Count the rows of a table. Repeatable.
+
+        Raises:
+            DatabaseError: any of its kinds.
+        """
+
+        async def call(client: AsyncPostgrestClient) -> object:
+            return (await client.from_(table).select("*", count=CountMethod.exact, head=True).execute()).count
+
+        return _validated(await self._repeat(table, call, repeatable=True), int, table)
 
     async def aclose(self) -> None:
         """Close the connections; the next call opens new ones."""

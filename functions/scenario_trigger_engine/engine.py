@@ -13,18 +13,17 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from functions.scenario_trigger_engine.payload import (
-    SCHEMA,
     WATCHED_TABLES,
     ActivityContactRow,
     ActivityRow,
-    Bell,
     Event,
-    RowChange,
     Schedule,
 )
 from functions.scenario_trigger_engine.store import EnqueueOutcome, InactivityAnswer, ScenarioStore
 from shared.cooldown import LastTriggered, NotifyAdvice
+from shared.events import Bell, RowChange, concerns
 from shared.logs import get_logger
+from shared.marks import drain
 from shared.runs import Counts, Pace, RunOutcome, RunReport
 
 log = get_logger(__name__)
@@ -137,11 +136,9 @@ class ScenarioTriggerEngine:
             DatabaseError: any of its kinds. What was marked stays marked.
         """
         match event:
-            case Schedule(schedule="scenario-evaluation"):
-                return _of_run(await self.run_scheduled_evaluation(now=now))
             case Schedule():
-                return await self._drain(now)
-            case Bell() | RowChange() if event.schema_name != SCHEMA or event.table not in WATCHED_TABLES:
+                return _of_run(await self.run_scheduled_evaluation(now=now))
+            case Bell() | RowChange() if not concerns(event, WATCHED_TABLES):
                 log.info("event_ignored", schema=event.schema_name, table=event.table)
                 return EventOutcome(outcome="ignored", reason="unknown_table", table=event.table)
             case Bell():
@@ -150,21 +147,20 @@ class ScenarioTriggerEngine:
                 return await self._evaluate_row(event, now)
 
     async def _drain(self, now: datetime | None) -> EventOutcome:
-        began = self._pace.monotonic()
-        marks, people = 0, 0
+        done = await drain(lambda size: self._store.drain_marks(size, now), self._pace)
         counts: Counts = {}
-        while True:
-            result = await self._store.drain_marks(self._pace.chunk_size, now)
-            marks += result.marks
-            people += result.people
-            _add(counts, result.counts)
-            # "more" without a mark for us: other instances hold the rest, and asking again would only spin.
-            if not result.more or result.marks == 0:
-                return _drained(marks, people, counts, more=result.more)
-            if self._pace.stopping():
-                return _drained(marks, people, counts, more=True, stopped_by="shutdown")
-            if self._pace.monotonic() - began >= self._pace.time_budget:
-                return _drained(marks, people, counts, more=True, stopped_by="time_budget")
+        for part in done.parts:
+            _add(counts, part.counts)
+        outcome = EventOutcome(
+            outcome="drained",
+            marks=done.marks,
+            people=done.people,
+            counts=counts,
+            more=done.more,
+            stopped_by=done.stopped_by,
+        )
+        log.info("marks_drained", **outcome.model_dump(exclude={"outcome"}))
+        return outcome
 
     async def _evaluate_row(self, change: RowChange, now: datetime | None) -> EventOutcome:
         concerned: dict[UUID, set[UUID]] = {}
@@ -189,18 +185,6 @@ class ScenarioTriggerEngine:
 
 def _of_run(run: RunOutcome) -> EventOutcome:
     return EventOutcome(outcome=run.outcome, run=run.run, stopped_by=run.stopped_by)
-
-
-def _drained(
-    marks: int,
-    people: int,
-    counts: Counts,
-    *,
-    more: bool,
-    stopped_by: Literal["time_budget", "shutdown"] | None = None,
-) -> EventOutcome:
-    log.info("marks_drained", marks=marks, people=people, more=more, counts=counts, stopped_by=stopped_by)
-    return EventOutcome(outcome="drained", marks=marks, people=people, counts=counts, more=more, stopped_by=stopped_by)
 
 
 def _add(total: Counts, part: Counts) -> None:

@@ -10,14 +10,14 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.scenario_trigger_engine.handler import Ports, handle
+from functions.scenario_trigger_engine.handler import handle, make_ports
 from functions.scenario_trigger_engine.settings import EngineSettings
 from shared import logs
 from shared.lifecycle import PerLoop, Shutdown
 
 logs.configure()
 _shutdown = Shutdown()
-_ports = PerLoop(lambda: Ports.build(EngineSettings.load(), monotonic=time.monotonic, stopping=_shutdown.requested))
+_ports = PerLoop(lambda: make_ports(EngineSettings.load(), monotonic=time.monotonic, stopping=_shutdown.requested))
 
 
 @functions_framework.aio.http

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from shared.cooldown import Cooldown, LastTriggered, NotifyAdvice
+from shared.marks import DrainResult
 from shared.runs import ChunkResult, Counts, Pace, RunLedger, RunOutcome
 from shared.supabase_client import Supabase
 
@@ -40,13 +41,10 @@ class EnqueueOutcome(BaseModel):
     until: AwareDatetime | None = None
 
 
-class DrainResult(BaseModel):
-    """One transaction's worth of marks; `more` says that others wait."""
+class EngineDrainResult(DrainResult):
+    """One transaction's worth of marks, with what came of them for each scenario and gate."""
 
-    marks: int = 0
-    people: int = 0
-    more: bool = False
-    counts: Counts = {}
+    counts: Counts = Field(default_factory=dict)
 
 
 class EvaluationResult(BaseModel):
@@ -120,9 +118,9 @@ class ScenarioStore:
         params = {"p_organization_id": organization_id, "p_user_ids": list(user_ids), "p_now": now}
         return await self._supabase.rpc("evaluate_people", params, EvaluationResult)
 
-    async def drain_marks(self, limit: int, now: datetime | None) -> DrainResult:
+    async def drain_marks(self, limit: int, now: datetime | None) -> EngineDrainResult:
         """Claim marks, evaluate, delete them: one transaction. Repeatable: a second attempt finds the rest."""
-        return await self._supabase.rpc("drain_scenario_marks", {"p_limit": limit, "p_now": now}, DrainResult)
+        return await self._supabase.rpc("drain_scenario_marks", {"p_limit": limit, "p_now": now}, EngineDrainResult)
 
     async def owners_of_activity(self, organization_id: UUID, activity_id: UUID) -> list[UUID]:
         """Return whose activity it is; nobody's, when it is gone."""

@@ -16,7 +16,6 @@ from tests.support.function import SHARED_SECRET, WEBHOOK_SECRET, Function
 
 BELL = b'{"type":"BELL","schema":"public","table":"activities","bell_id":"b"}'
 EVALUATION = b'{"type":"SCHEDULE","schedule":"scenario-evaluation","bell_id":"b"}'
-SWEEP = b'{"type":"SCHEDULE","schedule":"scenario-sweep","bell_id":"b"}'
 ORGANIZATION, USER, OTHER, ACTIVITY = (UUID(int=n) for n in (1, 2, 3, 4))
 DRAINED = {"marks": 2, "people": 1, "more": False, "counts": {"inactivity": {"not_matched": 1}}}
 
@@ -230,11 +229,6 @@ async def test_a_bell_does_not_spin_on_marks_that_others_hold(function: Function
     api.on("drain_scenario_marks", DRAINED | {"marks": 0, "more": True})
     await function.send(BELL)
     assert len(api.called("drain_scenario_marks")) == 1
-
-
-async def test_the_sweep_drains_like_a_bell(function: Function, api: ScriptedApi) -> None:
-    api.on("drain_scenario_marks", DRAINED)
-    assert (await function.send(SWEEP)).json()["outcome"] == "drained"
 
 
 async def test_the_evaluation_runs_and_reports(function: Function, api: ScriptedApi) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.scenario_trigger_engine.payload import ActivityRow, Bell, RowChange, Schedule, parse_event
+from functions.scenario_trigger_engine.payload import ActivityRow, Schedule, parse_event
 from shared.errors import MalformedBody
+from shared.events import Bell, RowChange
 
 BELL = {"type": "BELL", "schema": "public", "table": "activities", "bell_id": "bell_1"}
 SCHEDULE = {"type": "SCHEDULE", "schedule": "scenario-evaluation", "bell_id": "bell_1"}
@@ -56,7 +57,8 @@ def test_a_value_of_the_wrong_type_is_malformed_and_not_converted(event: dict[st
 
 
 def test_an_unknown_schedule_is_malformed_because_silence_would_hide_it() -> None:
-    refused(json.dumps(SCHEDULE | {"schedule": "tea-time"}).encode())
+    for schedule in ("tea-time", "scenario-sweep", "statistics-rebuild"):
+        refused(json.dumps(SCHEDULE | {"schedule": schedule}).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"1", b'"x"', b"\xff", b"[" * 100_000, b'{"type": NaN}'])
