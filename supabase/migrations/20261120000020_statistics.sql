@@ -330,6 +330,7 @@ as $$
 $$;
 comment on function private.oldest_statistics_work(timestamptz) is 'Since when something waits to be recomputed; null when nothing does.';
 revoke all on function private.oldest_statistics_work(timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.oldest_statistics_work(timestamptz) to service_role;
 
 create function private.period_end(p_type public.statistics_period, p_start timestamptz) returns timestamptz
 language sql immutable parallel safe
@@ -716,6 +717,26 @@ $$;
 comment on function private.start_statistics() is 'Trigger: a person''s all_time row exists from the moment the person does, zeroed.';
 revoke all on function private.start_statistics() from public, anon, authenticated, service_role;
 
+create function public.statistics_status(p_now timestamptz default now()) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'marks', (select jsonb_build_object('waiting', count(*), 'people', count(distinct (m.organization_id, m.user_id)), 'oldest_at', min(m.marked_at))
+              from private.statistics_marks m),
+    'oldest_work_at', private.oldest_statistics_work(p_now),
+    'runs', (select coalesce(jsonb_agg(public.run_report(l.id) || jsonb_build_object('lease_until', l.lease_until) order by l.kind), '[]')
+             from (select distinct on (r.kind) r.id, r.kind, r.lease_until from private.runs r
+                   where r.kind in ('statistics-rebuild', 'statistics-reconcile') order by r.kind, r.id desc) l),
+    'schedules', (select coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'expected_seconds', extract(epoch from s.expected_interval),
+                    'last_started_at', s.last_started_at, 'last_succeeded_at', s.last_succeeded_at) order by s.name), '[]')
+                  from private.schedules s where s.name like 'statistics-%'));
+$$;
+comment on function public.statistics_status(timestamptz) is
+  'Whether statistics keep up: marks that wait and since when, the latest rebuild and reconcile, and when their schedules last ran.';
+revoke all on function public.statistics_status(timestamptz) from public, anon, authenticated, service_role;
+grant execute on function public.statistics_status(timestamptz) to service_role;
+
 create function private.team_figures(p_organization_id uuid, p_type public.statistics_period, p_day date, p_user_ids uuid[])
 returns jsonb
 language sql stable
@@ -829,8 +850,9 @@ create table public.activity_statistics (
   constraint user_belongs_to_organization
     foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
   constraint period_start_before_end check (period_start < period_end),
-  -- private.is_period, written out: a call for each row would cost more than the row.
-  constraint period_bounds_fit_period_type check (coalesce(case
+  -- private.is_period, written out: a call for each row would cost more than the row. Bounds in the wrong order are the
+  -- constraint above's to name.
+  constraint period_bounds_fit_period_type check (period_start >= period_end or coalesce(case
     when period_type = 'all_time' then period_start is null and period_end is null
     else period_start = date_trunc(period_type::text, period_start at time zone 'UTC') at time zone 'UTC'
       and period_end = ((period_start at time zone 'UTC') + case period_type

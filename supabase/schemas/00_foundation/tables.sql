@@ -114,12 +114,13 @@ create unique index runs_one_open_per_kind on private.runs (kind) where state <>
 create table private.schedules (
   name text primary key,
   description text not null,
-  expected_interval interval not null constraint expected_interval_is_positive check (expected_interval > interval '0'),
+  expected_interval interval constraint expected_interval_is_positive check (expected_interval > interval '0'),
   last_rung_at timestamptz,
   last_started_at timestamptz,
   last_succeeded_at timestamptz,
   last_result jsonb
 );
+comment on column private.schedules.expected_interval is 'How often it is due; null: only when somebody asks for it.';
 comment on table private.schedules is 'Every schedule with what is expected of it and what it last did.';
 
 alter table public.organizations enable row level security;

@@ -24,8 +24,9 @@ create table public.activity_statistics (
   constraint user_belongs_to_organization
     foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
   constraint period_start_before_end check (period_start < period_end),
-  -- private.is_period, written out: a call for each row would cost more than the row.
-  constraint period_bounds_fit_period_type check (coalesce(case
+  -- private.is_period, written out: a call for each row would cost more than the row. Bounds in the wrong order are the
+  -- constraint above's to name.
+  constraint period_bounds_fit_period_type check (period_start >= period_end or coalesce(case
     when period_type = 'all_time' then period_start is null and period_end is null
     else period_start = date_trunc(period_type::text, period_start at time zone 'UTC') at time zone 'UTC'
       and period_end = ((period_start at time zone 'UTC') + case period_type

@@ -8,6 +8,7 @@ insert into private.schedules (name, description, expected_interval) values
   ('scenario-sweep', 'Rings the scenario-trigger-engine for marks that no bell announced.', interval '1 minute'),
   ('statistics-sweep', 'Rings statistics-recompute for marks that no bell announced, and after midnight for streaks that ended.', interval '1 minute'),
   ('statistics-reconcile', 'Compares every statistics row with its activities, repairs and reports drift.', interval '1 day'),
+  ('statistics-rebuild', 'Recomputes every statistics row; started by whoever asks for it, continued by cron.', null),
   ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
 
 -- Every minute, not every 15: a run that ran out of its time is continued by the next tick, and changing the interval is
@@ -21,6 +22,8 @@ select cron.schedule('attend-statistics-sweep', '* * * * *',
 -- At night, and every minute of it, so that a night's reconcile that ran out of time is continued.
 select cron.schedule('attend-statistics-reconcile', '* 1-5 * * *',
   $job$select private.tick_run('statistics-reconcile', 'statistics-recompute')$job$);
+select cron.schedule('attend-statistics-rebuild', '* * * * *',
+  $job$select private.tick_run('statistics-rebuild', 'statistics-recompute')$job$);
 -- The commit stands here because a routine with its own search_path may not have one.
 select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
 do $do$

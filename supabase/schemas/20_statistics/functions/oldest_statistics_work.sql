@@ -13,3 +13,4 @@ as $$
 $$;
 comment on function private.oldest_statistics_work(timestamptz) is 'Since when something waits to be recomputed; null when nothing does.';
 revoke all on function private.oldest_statistics_work(timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.oldest_statistics_work(timestamptz) to service_role;

@@ -19,5 +19,5 @@ begin
 end;
 $$;
 comment on function private.tick_run(text, text) is
-  'Cron: rings a function for its run when that is due by private.schedules.expected_interval, or when an open run waits to be continued.';
+  'Cron: rings a function for its run when that is due by private.schedules.expected_interval, or when an open run waits to be continued. Without an interval it only continues.';
 revoke all on function private.tick_run(text, text) from public, anon, authenticated, service_role;
