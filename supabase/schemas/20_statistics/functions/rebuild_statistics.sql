@@ -19,10 +19,19 @@ begin
   select p_organization_id, u.id, 'all_time' from unnest(v_users) as u (id)
   on conflict do nothing;
 
+  -- Everybody's lock first and in order, as a drain takes them; and no waiting for marks that a drain holds, which itself
+  -- waits for these locks: it will recompute them after us.
+  perform from public.activity_statistics s
+  where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (v_users)
+  order by s.user_id
+  for no key update;
   -- What a mark announces is no drift: it is recomputed first, and not counted.
   with claimed as (
     delete from private.statistics_marks m
-    where m.organization_id = p_organization_id and m.user_id = any (v_users)
+    where m.ctid = any (array(
+      select w.ctid from private.statistics_marks w
+      where w.organization_id = p_organization_id and w.user_id = any (v_users)
+      for update skip locked))
     returning m.user_id, m.day
   )
   select array_agg(c.user_id), array_agg(c.day) into v_marked_users, v_marked_days from claimed c;
@@ -34,6 +43,7 @@ begin
     select r.user_id, sum(r.rows_changed) as rows_changed
     from private.recompute_statistics(
       p_organization_id, v_users, array_fill(null::date, array[cardinality(v_users)]), p_now, p_reconcile_run_id is null) r
+    where not exists (select from private.statistics_marks m where m.organization_id = p_organization_id and m.user_id = r.user_id)
     group by r.user_id
   ), reported as (
     insert into private.statistics_drift (organization_id, user_id, run_id, rows_changed)
