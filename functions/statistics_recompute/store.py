@@ -37,10 +37,10 @@ class LatestRun(RunReport):
 
 
 class ScheduleState(BaseModel):
-    """A schedule that concerns statistics; it is due every `expected_seconds`."""
+    """A schedule that concerns statistics, due every `expected_seconds`; None: only when somebody asks for it."""
 
     name: str
-    expected_seconds: float
+    expected_seconds: float | None = None
     last_started_at: AwareDatetime | None = None
     last_succeeded_at: AwareDatetime | None = None
 
