@@ -55,10 +55,10 @@ def test_what_dropped_bells_announced_is_found_by_the_sweep(world: World) -> Non
     with _bells_dropped(world):
         for person in _people(expected):
             world.touch(person)
-        assert wait_until(lambda: world.value("select count(*) from net.http_request_queue") == 0, 10)
+        assert wait_until(lambda: world.queued() == 0, 10)
         assert world.marks() == len(expected)
         assert world.told() == []
-    world.tick("tick_scenario_sweep")
+    world.tick("scenario-sweep")
     assert wait_until(lambda: world.marks() == 0, 10)
     world.assert_told(expected)
 

@@ -46,7 +46,7 @@ def _tick_until_finished(world: World, seconds: float = 30) -> None:
     def finished() -> bool:
         if world.run().get("state") == "finished":
             return True
-        world.rows("call private.tick_scenario_evaluation()")
+        world.minute("scenario-evaluation")
         return False
 
     assert wait_until(finished, seconds, 1.0), world.run()
@@ -59,12 +59,12 @@ def test_a_bell_lost_in_the_crash_is_made_up_for_by_the_sweep(world: World) -> N
     with _sender_paused(world):
         world.touch(person)
         assert world.marks() == 1
-        assert world.value("select count(*) from net.http_request_queue") == 1
+        assert world.queued() == 1
         _kill_postgres(world)
-        assert world.value("select count(*) from net.http_request_queue") == 0
+        assert world.queued() == 0
         assert world.marks() == 1
         assert world.told() == []
-    world.tick("tick_scenario_sweep")
+    world.tick("scenario-sweep")
     assert wait_until(lambda: world.marks() == 0, 15)
     world.assert_told(expected)
 
@@ -77,7 +77,7 @@ def test_a_change_that_was_not_committed_leaves_neither_mark_nor_bell(world: Wor
         _kill_postgres(world)
         connection.close()
     assert world.marks() == 0
-    assert world.value("select count(*) from net.http_request_queue") == 0
+    assert world.queued() == 0
 
 
 def test_a_run_cut_off_by_the_crash_ends_with_the_set_of_an_undisturbed_one(world: World) -> None:
@@ -105,7 +105,7 @@ def test_a_drain_cut_off_by_the_crash_leaves_the_marks_of_whoever_was_not_told(w
     def swept() -> bool:
         if world.marks() == 0:
             return True
-        world.rows("call private.tick_scenario_sweep()")
+        world.minute("scenario-sweep")
         return False
 
     assert wait_until(swept, 20, 1.0)

@@ -77,7 +77,7 @@ def test_a_function_killed_while_it_drains_leaves_the_rest_of_the_marks_to_the_s
         _restart_of(world, ENGINE)
     assert 0 < world.marks() < PEOPLE
     _wait_healthy(world)
-    world.tick("tick_scenario_sweep")
+    world.tick("scenario-sweep")
     assert wait_until(lambda: world.marks() == 0, 20)
     world.assert_told(expected)
 
@@ -97,7 +97,7 @@ def test_a_gateway_killed_in_the_middle_of_a_run_does_not_end_it(world: World) -
 
 
 def _ticked_to_the_end(world: World) -> bool:
-    world.rows("call private.tick_scenario_evaluation()")
+    world.minute("scenario-evaluation")
     return world.run()["state"] == "finished"
 
 
@@ -116,13 +116,13 @@ def test_a_worker_killed_with_bells_in_flight_costs_time_and_nothing_else(world:
     expected = world.populate(600)
     for person, _ in sorted(expected):
         world.touch(person)
-        if world.value("select count(*) from net.http_request_queue") == 0:
+        if world.queued() == 0:
             break
     _restart_of(world, "background")
     for person, _ in sorted(expected):
         world.touch(person)
     _restart_of(world, "background")
-    world.tick("tick_scenario_sweep")
+    world.tick("scenario-sweep")
     assert wait_until(lambda: world.marks() == 0, 20)
     world.assert_told(expected)
 

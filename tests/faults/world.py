@@ -56,7 +56,7 @@ where substr(u.full_name, 8)::integer %% 20 = 17
 """
 _CLEAR = """
 truncate public.organizations, public.notifications, private.outbox, private.cooldowns, private.scenario_marks,
-  private.runs, private.webhook_deliveries, net.http_request_queue, net._http_response cascade
+  private.statistics_marks, private.runs, private.webhook_deliveries, net.http_request_queue, net._http_response cascade
 """
 
 
@@ -155,10 +155,22 @@ class World:
                 (user_id,),
             )
 
-    def tick(self, procedure: str = "tick_scenario_evaluation") -> None:
+    def tick(self, schedule: str = "scenario-evaluation") -> None:
         """What cron does each minute, with the interval passed: the call goes through pg_net, gateway and signature."""
         self.rows("update private.schedules set last_started_at = null, last_rung_at = null")
-        self.rows(f"call private.{procedure}()")
+        self.minute(schedule)
+
+    def minute(self, schedule: str) -> None:
+        """What cron does each minute, whatever was done before: its own command."""
+        self.rows(self.value("select command from cron.job where jobname = %s", f"attend-{schedule}"))
+
+    def queued(self) -> int:
+        """How many calls of the engine are not yet on their way."""
+        return self.value("select count(*) from net.http_request_queue where url like %s", f"%/{ENGINE}")
+
+    def rung(self) -> int:
+        """How often writers have rung the engine."""
+        return self.value("select rung from private.bells where function_name = %s", ENGINE)
 
     def run(self) -> dict[str, Any]:
         """The latest run of the ledger; {} before the first."""

@@ -35,12 +35,13 @@ def test_a_written_row_reaches_the_function_and_the_quiet_mentor_is_told_once(or
 
 
 def test_the_schedules_tick_reaches_the_function_and_its_run_is_in_the_ledger(organisation: Organisation) -> None:
-    organisation.database.execute("call private.tick_scenario_evaluation()")
+    tick = organisation.database.value("select command from cron.job where jobname = 'attend-scenario-evaluation'")
+    organisation.database.execute(tick)
     organisation.mentors(30)
     report = "select state from private.runs order by id desc limit 1"
     soon(lambda: bool(organisation.database.rows(report)) and organisation.database.value(report) == "finished")
     # The first tick may have been before the people were there: the next one has them.
-    organisation.database.execute("update private.schedules set last_started_at = null")
-    organisation.database.execute("call private.tick_scenario_evaluation()")
+    organisation.database.execute("update private.schedules set last_started_at = null, last_rung_at = null")
+    organisation.database.execute(tick)
     soon(lambda: len(organisation.notified()) == 30)
     assert len(set(organisation.notified())) == 30
