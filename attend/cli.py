@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 _screen = Console(stderr=True, highlight=False)
 # The verbs of other parts; each module adds its own, so that a slim install lacks only what it lacks.
-_VERB_MODULES = ("attend.serve", "attend.build", "attend.demo.cli", "attend.bench.cli")
+_VERB_MODULES = ("attend.serve", "attend.build", "attend.statistics", "attend.demo.cli", "attend.bench.cli")
 
 
 class Output(StrEnum):
