@@ -153,19 +153,19 @@ create policy "contacts of readable activities are readable" on public.activity_
   );
 create policy "contacts are added to one's own activities, by coordinators to all" on public.activity_contacts for insert to authenticated
   with check (
-    organization_id = (select private.organization_as('{coordinator,admin}'))
-    or (organization_id = (select private.organization_as('{peer_mentor}'))
-        and exists (select from public.activities a
-                    where a.organization_id = activity_contacts.organization_id and a.id = activity_contacts.activity_id
-                      and a.user_id = (select private.current_user_id()) and a.approval = 'pending'))
+    organization_id = (select private.organization_as('{peer_mentor,coordinator,admin}'))
+    -- What the reader may see of activities decides whose others' these can be: only coordinators see any.
+    and exists (select from public.activities a
+                where a.organization_id = activity_contacts.organization_id and a.id = activity_contacts.activity_id
+                  and (a.user_id <> (select private.current_user_id()) or a.approval = 'pending'))
   );
 create policy "contacts are removed from one's own activities, by coordinators from all" on public.activity_contacts for delete to authenticated
   using (
-    organization_id = (select private.organization_as('{coordinator,admin}'))
-    or (organization_id = (select private.organization_as('{peer_mentor}'))
-        and exists (select from public.activities a
-                    where a.organization_id = activity_contacts.organization_id and a.id = activity_contacts.activity_id
-                      and a.user_id = (select private.current_user_id()) and a.approval = 'pending'))
+    organization_id = (select private.organization_as('{peer_mentor,coordinator,admin}'))
+    -- What the reader may see of activities decides whose others' these can be: only coordinators see any.
+    and exists (select from public.activities a
+                where a.organization_id = activity_contacts.organization_id and a.id = activity_contacts.activity_id
+                  and (a.user_id <> (select private.current_user_id()) or a.approval = 'pending'))
   );
 
 revoke all on public.activity_types, public.contacts, public.activities, public.activity_contacts

@@ -5,7 +5,6 @@ create table public.notification_preferences (
     check (scenario = 'all' or private.is_scenario_type(scenario)),
   channel text not null default 'all' constraint preference_channel_is_known check (channel in ('all', 'push')),
   is_enabled boolean not null,
-  updated_at timestamptz not null default now(),
   primary key (organization_id, user_id, scenario, channel),
   foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade
 );
