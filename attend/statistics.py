@@ -24,6 +24,7 @@ from attend.cli import find_project
 from attend.stack import state
 from attend.stack.errors import StackError
 from attend.stack.keys import Keys
+from functions.statistics_recompute.engine import SMALLEST_CHUNK
 from functions.statistics_recompute.payload import RunKind
 from functions.statistics_recompute.store import StatisticsStatus, StatisticsStore
 from shared import logs
@@ -126,7 +127,7 @@ async def _work(store: StatisticsStore, kind: RunKind, people: int) -> RunOutcom
     for run in open_ones:
         _screen.print(f"Run {run.run_id} is open since {run.started_at:%Y-%m-%d %H:%M} UTC: continuing it.")
     with _stopping() as stopping:
-        pace = Pace(math.inf, people, lease_seconds=60, monotonic=time.monotonic, stopping=stopping)
+        pace = Pace(math.inf, people, 60, time.monotonic, stopping, smallest_chunk=SMALLEST_CHUNK)
         return await store.work_through_everybody(kind, pace, None, progress)
 
 

@@ -16,8 +16,6 @@ from shared.runs import Pace
 
 log = get_logger(__name__)
 
-_SMALLEST_CLAIM = 50
-
 
 class DrainResult(BaseModel):
     """One transaction's worth of marks; `more` says that others wait. Each kind of mark adds its own counts."""
@@ -61,9 +59,9 @@ async def drain[Result: DrainResult](claim: Callable[[int], Awaitable[Result]], 
         try:
             result = await claim(size)
         except DatabaseTimeout as error:
-            if error.may_have_run or size <= _SMALLEST_CLAIM:
+            if error.may_have_run or size <= pace.smallest_chunk:
                 raise
-            size = max(size // 2, _SMALLEST_CLAIM)
+            size = max(size // 2, pace.smallest_chunk)
             log.warning("drain_claim_halved", size=size)
             continue
         parts.append(result)

@@ -22,8 +22,6 @@ log = get_logger(__name__)
 
 type Counts = dict[str, dict[str, int]]
 
-_SMALLEST_CHUNK = 50
-
 
 class RunStart(BaseModel):
     """The ledger's answer to a holder who wants to work. `as_of` is the instant the whole run is evaluated at."""
@@ -73,13 +71,18 @@ class RunOutcome(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How to work: seconds, people in a chunk, seconds of lease. The clock is an argument and monotonic."""
+    """How to work: seconds, people in a chunk, seconds of lease. The clock is an argument and monotonic.
+
+    A chunk that exceeds the statement time-out is halved, down to `smallest_chunk`: where a single person can be dear,
+    that is 1; where people cost alike, a small chunk that is too slow says that the database is.
+    """
 
     time_budget: float
     chunk_size: int
     lease_seconds: int
     monotonic: Callable[[], float]
     stopping: Callable[[], bool]
+    smallest_chunk: int = 50
 
 
 type Chunk = Callable[[int, UUID, int], Awaitable[ChunkResult]]
@@ -177,9 +180,9 @@ class RunLedger:
             try:
                 result = await _to_its_end(chunk(run_id, holder, progress.size))
             except DatabaseTimeout as error:
-                if error.may_have_run or progress.size <= _SMALLEST_CHUNK:
+                if error.may_have_run or progress.size <= pace.smallest_chunk:
                     raise
-                progress.size = max(progress.size // 2, _SMALLEST_CHUNK)
+                progress.size = max(progress.size // 2, pace.smallest_chunk)
                 log.warning("run_chunk_halved", size=progress.size)
                 continue
             ended = pace.monotonic()

@@ -19,6 +19,9 @@ from shared.runs import Pace, RunOutcome, RunReport
 
 log = get_logger(__name__)
 
+# One person can have as much history as a thousand others.
+SMALLEST_CHUNK = 1
+
 
 class EventOutcome(BaseModel):
     """The answer to an event. Each outcome is normal; absent parts are left out of the JSON.

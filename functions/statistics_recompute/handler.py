@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.statistics_recompute.engine import StatisticsRecompute
+from functions.statistics_recompute.engine import SMALLEST_CHUNK, StatisticsRecompute
 from functions.statistics_recompute.payload import Event, parse_event
 from functions.statistics_recompute.settings import StatisticsSettings
 from functions.statistics_recompute.store import StatisticsStore
@@ -31,6 +31,7 @@ def make_ports(settings: StatisticsSettings, *, monotonic: Callable[[], float], 
         lease_seconds=settings.attend_lease_seconds,
         monotonic=monotonic,
         stopping=stopping,
+        smallest_chunk=SMALLEST_CHUNK,
     )
     recompute = StatisticsRecompute(StatisticsStore(supabase), pace, rebuild_people=settings.attend_rebuild_people)
     return function.make_ports(settings, supabase, parse=parse_event, work=recompute.handle_database_event)

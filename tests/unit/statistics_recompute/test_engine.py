@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from functions.statistics_recompute.engine import StatisticsRecompute
+from functions.statistics_recompute.engine import SMALLEST_CHUNK, StatisticsRecompute
 from functions.statistics_recompute.payload import parse_event
 from functions.statistics_recompute.store import StatisticsStore
 from shared import errors, supabase_client
@@ -31,7 +31,7 @@ class Clock:
 
 
 def recompute(api: ScriptedApi, *, step: float = 0.0, stopping: bool = False) -> StatisticsRecompute:
-    pace = Pace(50, chunk_size=100, lease_seconds=60, monotonic=Clock(step), stopping=lambda: stopping)
+    pace = Pace(50, 100, 60, monotonic=Clock(step), stopping=lambda: stopping, smallest_chunk=SMALLEST_CHUNK)
     return StatisticsRecompute(StatisticsStore(api.supabase()), pace, rebuild_people=20)
 
 
@@ -77,7 +77,7 @@ async def test_the_smallest_claim_that_takes_too_long_is_an_error(api: ScriptedA
     api.on("drain_statistics_marks", problem(500, "57014"))
     with pytest.raises(errors.DatabaseTimeout):
         await recompute(api).handle_database_event(BELL)
-    assert len(api.calls) == 2
+    assert [call["p_limit"] for call in api.called("drain_statistics_marks")] == [100, 50, 25, 12, 6, 3, 1]
 
 
 async def test_a_drain_whose_answer_was_lost_is_asked_again(api: ScriptedApi) -> None:
@@ -103,6 +103,14 @@ async def test_a_reconcile_is_a_run_of_its_own_kind(api: ScriptedApi) -> None:
     api.on("start_run", {"state": "busy", "run_id": 1})
     assert (await recompute(api).handle_database_event(RECONCILE)).outcome == "busy"
     assert api.called("start_run")[0]["p_kind"] == "statistics-reconcile"
+
+
+async def test_a_rebuild_of_people_with_long_histories_goes_down_to_one_at_a_time(api: ScriptedApi) -> None:
+    api.on("start_run", {"state": "started", "run_id": 1}).on("run_report", REPORT | {"state": "finished"})
+    too_slow = [problem(500, "57014") for _ in range(4)]
+    api.on("rebuild_statistics_chunk", *too_slow, {"done": True, "people": 1})
+    assert (await recompute(api).handle_database_event(REBUILD)).outcome == "finished"
+    assert [call["p_chunk_size"] for call in api.called("rebuild_statistics_chunk")] == [20, 10, 5, 2, 1]
 
 
 async def test_a_rebuild_gives_its_lease_back_when_time_is_over(api: ScriptedApi) -> None:
