@@ -110,7 +110,9 @@ async def _run(connection: Connection, context: Context, work: Work) -> Result:
         await connection.execute(settings.text, settings.values)
         cursor = await connection.execute(work.statement.text, work.statement.values)
         if not work.singular:
-            await connection.execute("commit")
+            # Never prepared: behind a statement that fails its own Parse is skipped, and psycopg would go on believing
+            # that the server has it, for every later request of the connection.
+            await connection.execute("commit", prepare=False)
     result = _result(cursor)
     if work.singular:
         if result.rows != 1:
