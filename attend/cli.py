@@ -264,9 +264,10 @@ def main() -> None:
         app()
     except StackError as error:
         _screen.print(f"[bold red]{'Not running' if isinstance(error, NotRunningError) else 'Error'}:[/] ", end="")
-        _screen.print(error.message, markup=False)
+        # Not wrapped: what is told here is copied, paths and commands above all.
+        _screen.print(error.message, markup=False, soft_wrap=True)
         if error.hint:
-            _screen.print(error.hint, markup=False)
+            _screen.print(error.hint, markup=False, soft_wrap=True)
         sys.exit(1)
 
 
