@@ -213,7 +213,7 @@ class Delivery:
 
     def post(self, url: str | None = None) -> httpx.Response:
         """Posts it, through the gateway unless another address is given."""
-        return httpx.post(url or self.url, content=self.body, headers=self.headers, timeout=60)
+        return httpx.post(url or self.url, content=self.body, headers=self.headers, timeout=300)
 
 
 class Instance:
