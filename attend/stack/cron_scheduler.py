@@ -98,7 +98,7 @@ class CronScheduler:
         connect = psycopg.AsyncConnection.connect
         async with (
             await connect(self.settings.dsn, autocommit=True, application_name="pg_cron bell") as bell,
-            await connect(
+            await psycopg.AsyncConnection[dict[str, Any]].connect(
                 self.settings.dsn, autocommit=True, application_name="pg_cron scheduler", row_factory=dict_row
             ) as connection,
             asyncio.TaskGroup() as group,

@@ -62,7 +62,7 @@ class NetWorker:
         connect = psycopg.AsyncConnection.connect
         async with (
             await connect(self.settings.dsn, autocommit=True, application_name=APPLICATION_NAME) as bell,
-            await connect(
+            await psycopg.AsyncConnection[dict[str, Any]].connect(
                 self.settings.dsn, autocommit=True, application_name="pg_net sender", row_factory=dict_row
             ) as connection,
             # A connection per request: one that went stale would need a retry, and pg_net never retries.

@@ -83,7 +83,7 @@ def _handler(requests: list[Received]) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names the base class calls
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             """Quiet: pytest shows what a test asserts."""
 
     return Handler

@@ -29,11 +29,21 @@ grant select, insert on public.notes to service_role;
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
     """A folder `attend up` works in; whatever a test leaves running there is ended."""
-    folder = tmp_path / "project"
+    folder = make_project(tmp_path / "project")
+    yield folder
+    clear(folder)
+
+
+def make_project(folder: Path) -> Path:
+    """A project with one migration."""
     (folder / "supabase" / "migrations").mkdir(parents=True)
     (folder / "supabase" / "config.toml").write_text('project_id = "small"\n')
     (folder / "supabase" / "migrations" / "20260101000000_notes.sql").write_text(MIGRATION)
-    yield folder
+    return folder
+
+
+def clear(folder: Path) -> None:
+    """Ends what runs in a project and deletes its data."""
     left = state.read(folder / ".attend")
     for process in [left.supervisor, *left.processes.values()] if left else []:
         if process.lives():
