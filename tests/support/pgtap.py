@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "node_modules" / "@electric-sql" / "pglite-pgtap" / "dist" / "pgtap.tar.gz"
 TESTS = ROOT / "supabase" / "tests"
 
-_RESULT = re.compile(r"(?P<not>not )?ok\b *(?P<number>\d+)?(?: - )?(?P<sentence>.*?)(?: # (?P<directive>(?i:todo|skip)).*)?$")
+_RESULT = re.compile(
+    r"(?P<not>not )?ok\b *(?P<number>\d+)?(?: - )?(?P<sentence>.*?)(?: # (?P<directive>(?i:todo|skip)).*)?$"
+)
 
 
 @dataclass

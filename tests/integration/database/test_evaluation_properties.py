@@ -119,10 +119,8 @@ def populations(draw: st.DrawFn) -> tuple[DemoData, Told]:
 def insert(connection: psycopg.Connection[Any], table: str, rows: list[dict[str, Any]]) -> None:
     if rows:
         columns = ", ".join(rows[0])
-        connection.execute(
-            f"insert into {table} ({columns}) select {columns} from jsonb_populate_recordset(null::{table}, %s)".encode(),
-            (json.dumps(rows, default=str),),
-        )
+        statement = f"insert into {table} ({columns}) select {columns} from jsonb_populate_recordset(null::{table}, %s)"
+        connection.execute(statement.encode(), (json.dumps(rows, default=str),))
 
 
 @contextmanager
