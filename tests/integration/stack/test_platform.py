@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def platform(cluster: Cluster) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def other_mode() -> Iterator[Database]:
     """The platform in the mode this run of the suite does not use."""
-    directory = installation.clusters_directory(postgres_account()) / "test-0-other-mode"
+    directory = installation.clusters_directory(postgres_account()) / f"test-{os.getpid()}-other-mode"
     cluster = Cluster(directory, expose_new_tables=not exposes_new_tables())
     cluster.start()
     database = Database(cluster, "postgres")
