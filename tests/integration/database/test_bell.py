@@ -13,6 +13,9 @@ from standardwebhooks import Webhook
 
 from tests.support.database import Database
 
+# Reads pg_net's queue, which a worker that runs empties first.
+pytestmark = pytest.mark.embedded
+
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 URL = "http://127.0.0.1:9/functions/v1"
 
