@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -104,7 +105,7 @@ def alternating(rounds: int, *works: Callable[[], float]) -> list[float]:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` of all values lie (nearest rank)."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def fifths(times: Sequence[float]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,6 +11,7 @@ from attend.bench.population import clear_effects, vacuum
 from attend.bench.workplace import Workplace
 
 TABLE = "path"
+_IN_A_ROW = 50
 _ONE = """
 insert into public.activities (organization_id, user_id, activity_type_id, occurred_at)
 select u.organization_id, u.id, 'home-visit', now() - interval '1 day' from public.users u where u.id = %s
@@ -28,7 +30,8 @@ _NAIVE = """
 create function public.bench_hook() returns trigger language plpgsql security definer as $$
 begin
   perform net.http_post('http://127.0.0.1:9/hook',
-    jsonb_build_object('type', tg_op, 'schema', tg_table_schema, 'table', tg_table_name, 'record', to_jsonb(new), 'old_record', null));
+    jsonb_build_object('type', tg_op, 'schema', tg_table_schema, 'table', tg_table_name,
+      'record', to_jsonb(new), 'old_record', null));
   return null;
 end $$;
 create trigger bench_hook after insert on public.activities for each row execute function public.bench_hook();
@@ -45,7 +48,6 @@ class _Writer:
         self.people = [
             row[0] for row in place.own.execute("select id from public.users order by id limit 1000").fetchall()
         ]
-        self.written = 0
         place.own.execute(_NAIVE)
 
     def set_mode(self, mode: str) -> None:
@@ -55,14 +57,15 @@ class _Writer:
         ask(f"alter table public.activities {'enable' if mode == 'naive' else 'disable'} trigger bench_hook")
 
     def one(self, mode: str) -> float:
-        """One row in a transaction of its own, commit included: that is where the bell rings."""
+        """Median of single rows, each a transaction, commit included: that is where the bell rings."""
         self.set_mode(mode)
         self._warm()
-        self.written += 1
-        person = self.people[self.written % len(self.people)]
-        if mode == "rung":
-            self.place.own.execute(_COOL_BELL)
-        return timed(lambda: self.place.own.execute(_ONE, (person,)))
+        times: list[float] = []
+        for person in self.people[:_IN_A_ROW]:
+            if mode == "rung":
+                self.place.own.execute(_COOL_BELL)
+            times.append(timed(lambda person=person: self.place.own.execute(_ONE, (person,))))
+        return statistics.median(times)
 
     def many(self, mode: str) -> float:
         """`rows` rows in one statement, with what is deferred to the commit and without the commit itself."""
@@ -84,8 +87,9 @@ class _Writer:
         self.place.own.execute("set constraints all immediate")
 
     def _warm(self) -> None:
-        # Switching triggers throws cached plans away; the first write after it is not what a writer sees.
-        for person in self.people[-2:]:
+        # Switching triggers throws cached plans away, and a plan is settled after its sixth use: the first writes are
+        # not what a writer on a pooled connection sees.
+        for person in self.people[-8:]:
             self.place.own.execute(_ONE, (person,))
 
 
@@ -95,7 +99,7 @@ def figures(place: Workplace, size: Size) -> Iterator[Figure]:
     place.load(min(size.people, 100_000))
     writer = _Writer(place, size.rows)
     say("path: writer's overhead, one row")
-    yield from _compare(size, "one row", partial(_median_of_ones, writer, size.sample))
+    yield from _compare(size, "one row", partial(_median_of_ones, writer, max(3, size.sample // 30)))
     say(f"path: writer's overhead, {size.rows:,} rows in one statement")
     yield from _compare_bulk(size, writer)
     writer.set_mode("bell")

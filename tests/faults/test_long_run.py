@@ -75,7 +75,7 @@ def _p99(delays: list[float]) -> float:
 
 def test_bells_are_answered_while_a_long_run_goes_on(world: World) -> None:
     expected = world.populate(PEOPLE)
-    # The run goes by organisation and person in key order: those at its end are told by their bell long before it comes.
+    # The run goes in key order: those at its end are told by their bell before it comes.
     last = world.value("select max(organization_id::text) from public.users")
     found = world.rows("select id from public.users where organization_id = %s order by id", last)
     due = {user_id for user_id, _ in expected}
@@ -114,4 +114,3 @@ def test_a_chunk_that_waits_for_somebodys_lock_holds_no_bell_up(world: World) ->
     assert _p99(delays) <= 1 + OWED_SECONDS
     assert world.finished()["people"] == 400
     world.assert_told(expected)
-

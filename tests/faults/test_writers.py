@@ -90,7 +90,7 @@ def test_every_mark_of_many_writers_at_once_is_drained_soon(world: World, seed: 
 
 
 def _write_for_a_while(world: World, people: list[UUID], seed: int) -> None:
-    """Quick and slow transactions, one or several statements, some undone; the latter half of the people stays as is."""
+    """Quick and slow transactions, some undone; the latter half of the people stays as it is."""
     chance = random.Random(seed)
     half = len(people) // 2
     with world.connect(autocommit=False) as writer:
