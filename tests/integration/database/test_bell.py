@@ -99,6 +99,16 @@ def test_a_transaction_rings_once_and_at_its_commit(database: Database, mentor: 
     assert marks(database, mentor) == 5
 
 
+def test_the_next_transaction_of_a_session_rings_again(database: Database, mentor: dict[str, UUID]) -> None:
+    """A pooled connection serves many writers: that one has rung must not silence the next."""
+    with writer(database) as connection:
+        for _ in range(2):
+            write(connection, mentor)
+            connection.commit()
+            database.execute("update private.bells set last_rung_at = '-infinity'")
+    assert len(queued(database)) == 2
+
+
 def test_a_rollback_rings_for_nobody(database: Database, mentor: dict[str, UUID]) -> None:
     with writer(database) as connection:
         write(connection, mentor)
