@@ -170,6 +170,12 @@ class Cluster:
         command = [str(installation.program("postgres")), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
+        for used in (
+            installation.postgres_tree(),
+            installation.template_path(expose_new_tables=self.expose_new_tables),
+        ):
+            with contextlib.suppress(OSError):  # made by another user, or being made now
+                os.utime(used)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -230,6 +236,7 @@ def ensure_template(*, expose_new_tables: bool) -> Path:
             cluster.stop()
         (work / "data").rename(path)
         shutil.rmtree(work)
+        installation.forget_old_versions()
     return path
 
 

@@ -152,6 +152,22 @@ def test_runs_in_flight_become_server_restarted(own_server: OwnServer) -> None:
 
 @pytest.mark.embedded
 @pytest.mark.faults
+def test_a_killed_scheduler_does_not_leave_a_run_for_the_next_one_to_overlap(own_server: OwnServer) -> None:
+    with psycopg.connect(own_server.cluster.dsn(), autocommit=True) as connection:
+        schedule(connection, "test-orphan", "1 second", "select pg_sleep(30)")
+        pid = wait_for_run(connection, "test-orphan", "running")["job_pid"]
+        own_server.stop_background(kill=True)
+        own_server.start_background()
+        assert wait_for_run(connection, "test-orphan", "failed")["return_message"] == "server restarted"
+        alive = connection.execute("select count(*) from pg_stat_activity where pid = %s", (pid,)).fetchone()
+        assert alive == (0,)
+        connection.execute("select cron.unschedule('test-orphan')")
+    own_server.stop_background()  # the last run sleeps on
+    own_server.start_background()
+
+
+@pytest.mark.embedded
+@pytest.mark.faults
 def test_ticks_missed_while_nobody_schedules_are_gone(own_server: OwnServer) -> None:
     with psycopg.connect(own_server.cluster.dsn(), autocommit=True) as connection:
         schedule(connection, "test-missed", "1 second", "select 1")
