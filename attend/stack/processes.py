@@ -120,7 +120,7 @@ def processes_inside(directory: Path) -> Iterator[int]:
 def dead_owner(name: str) -> bool:
     """Whether a temporary directory `<word>-<pid>-…` was made by a process that is gone."""
     parts = name.split("-")
-    temporary = len(parts) > 1 and parts[0] in {"test", "scratch", "temporary"} and parts[1].isdigit()
+    temporary = len(parts) > 1 and parts[0] in {"test", "scratch", "temporary", "bench"} and parts[1].isdigit()
     return temporary and not is_alive(int(parts[1]))
 
 
