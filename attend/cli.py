@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import shutil
@@ -34,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _screen = Console(stderr=True, highlight=False)
-# The verbs of other parts; each module adds its own, so that a slim install lacks only what it lacks.
+# The verbs of other parts; each module adds its own.
 _VERB_MODULES = ("attend.serve", "attend.build", "attend.statistics", "attend.demo.cli", "attend.bench.cli")
 
 
@@ -247,26 +246,26 @@ def _writable(directory: Path) -> None:
         ) from error
 
 
-def _register_verbs() -> None:
+def _register_verbs(arguments: list[str]) -> None:
+    """Adds the verbs of the other parts, unless the verb is one of ours: loading them all takes most of a second."""
+    ours = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    if arguments and arguments[0] in ours:
+        return
     for name in _VERB_MODULES:
-        # Only a missing module is tolerated: an error inside one must be seen.
-        parent = name.rpartition(".")[0]
-        if importlib.util.find_spec(parent) and importlib.util.find_spec(name):
-            register = getattr(importlib.import_module(name), "register", None)
-            if register is not None:
-                register(app)
+        importlib.import_module(name).register(app)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    _register_verbs()
+    _register_verbs(sys.argv[1:])
     try:
         app()
     except StackError as error:
         _screen.print(f"[bold red]{'Not running' if isinstance(error, NotRunningError) else 'Error'}:[/] ", end="")
-        _screen.print(error.message, markup=False)
+        # Not wrapped: what is told here is copied, paths and commands above all.
+        _screen.print(error.message, markup=False, soft_wrap=True)
         if error.hint:
-            _screen.print(error.hint, markup=False)
+            _screen.print(error.hint, markup=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -65,8 +65,12 @@ def stack() -> Iterator[Any]:
         yield stack
 
 
-@pytest.fixture(autouse=True)
-def _embedded_only(request: pytest.FixtureRequest) -> None:
-    """A test marked `embedded` configures or kills what a real project does not let us touch."""
-    if on_real_stack() and request.node.get_closest_marker("embedded"):
-        pytest.skip("needs the embedded stack")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test marked `embedded` configures or kills what a real project does not let us touch.
+
+    Skipped by a mark and not by a fixture: fixtures of a module come before those of a test, and would fail first.
+    """
+    if on_real_stack():
+        for item in items:
+            if item.get_closest_marker("embedded"):
+                item.add_marker(pytest.mark.skip(reason="needs the embedded stack"))

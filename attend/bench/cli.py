@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from attend.bench import evaluation, report, writing
+from attend.bench import evaluation, path, recomputing, report, scheduled_run, writing
 from attend.bench.measure import SIZES, Figure, Size, WrongResultError
+from attend.bench.stack import whole
 from attend.bench.workplace import workplace
 
 Source = Callable[[Size], Iterator[Figure]]
@@ -25,12 +26,35 @@ def _in_sql(figures: Callable[..., Iterator[Figure]]) -> Source:
     return run
 
 
+def _on_stack(figures: Callable[..., Iterator[Figure]]) -> Source:
+    def run(size: Size) -> Iterator[Figure]:
+        with whole() as place:
+            yield from figures(place, size)
+
+    return run
+
+
 SOURCES: dict[str, tuple[Source, ...]] = {
-    "scenarios": (_in_sql(evaluation.figures),),
-    "path": (_in_sql(writing.figures),),
+    "scenarios": (_in_sql(evaluation.figures), _on_stack(scheduled_run.figures)),
+    "statistics": (_in_sql(writing.figures), _in_sql(recomputing.figures)),
+    "path": (_on_stack(path.figures),),
 }
-TableName = StrEnum("TableName", {name: name for name in SOURCES})
-SizeName = StrEnum("SizeName", {name: name for name in SIZES})
+
+
+class TableName(StrEnum):
+    """Tables there are."""
+
+    scenarios = "scenarios"
+    statistics = "statistics"
+    path = "path"
+
+
+class SizeName(StrEnum):
+    """How much of everything; see `attend.bench.measure.SIZES`."""
+
+    smoke = "smoke"
+    small = "small"
+    full = "full"
 
 
 def measure(size: str, only: str | None = None) -> list[Figure]:
@@ -43,7 +67,7 @@ def bench(
     only: Annotated[TableName | None, typer.Option(help="Only this table.")] = None,
     size: Annotated[
         SizeName, typer.Option(help="smoke: is it right; small: 100,000 people; full: 1,000,000.")
-    ] = SizeName["small"],
+    ] = SizeName.small,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as a JSON list.")] = None,
 ) -> None:
     """Measure: every figure is a ratio against a limit taken in the same run (docs/performance.md)."""

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from attend.bench.measure import Figure, Size, alternating, fifths, require, say, timed
-from attend.bench.population import clear_effects, due, vacuum
+from attend.bench.population import clear_effects, due, first, vacuum
 from attend.bench.workplace import Workplace
 
 TABLE = "scenarios"
@@ -37,7 +37,8 @@ cooled as (
   insert into public.notifications
     (organization_id, id, user_id, scenario, subject, rule_id, context, crossed_at, triggered_at)
   select o.id, d.notification_id, d.user_id, 'inactivity', d.subject, d.rule_id,
-    jsonb_build_object('threshold_days', d.threshold_days, 'last_activity_at', d.last_activity_at, 'anchor_at', d.anchor_at),
+    jsonb_build_object(
+      'threshold_days', d.threshold_days, 'last_activity_at', d.last_activity_at, 'anchor_at', d.anchor_at),
     d.crossed_at, now()
   from bench_due d cross join o
 )
@@ -84,10 +85,10 @@ def _first_run(place: Workplace, size: Size, expected: int) -> Iterator[Figure]:
     per_person, naive = (
         t * size.people / size.sample for t in (_per_person(place, size), _as_users_write_it(place, size))
     )
-    first, last = fifths(chunk_times[:-1] or chunk_times)
+    first_fifth, last_fifth = fifths(chunk_times[:-1] or chunk_times)
     yield Figure(TABLE, "first run, one statement", size.name, ours, limit, 1.5, naive)
     yield Figure(TABLE, f"first run, committed chunks of {CHUNK:,}", size.name, chunked, limit, 2.0, naive)
-    yield Figure(TABLE, "chunk time in SQL, last fifth against first", size.name, last, first, 1.2)
+    yield Figure(TABLE, "chunk time in SQL, last fifth against first", size.name, last_fifth, first_fifth, 1.2)
     yield Figure(TABLE, "one statement, against one call a person", size.name, ours, per_person, 1 / 300)
 
 
@@ -132,18 +133,18 @@ def run_in_chunks(place: Workplace, expected: int, people: int) -> list[float]:
     connection = place.connect()
     times: list[float] = []
     with connection:
-        run = _one(connection, "select public.start_run('scenario-evaluation', %s)", holder)
+        run = first(connection, "select public.start_run('scenario-evaluation', %s)", holder)
         done = False
         while not done:
             answer: dict[str, Any] = {}
 
             def chunk(answer: dict[str, Any] = answer) -> None:
-                answer |= _one(connection, "select public.evaluate_chunk(%s, %s, %s)", run["run_id"], holder, CHUNK)
+                answer |= first(connection, "select public.evaluate_chunk(%s, %s, %s)", run["run_id"], holder, CHUNK)
 
             times.append(timed(chunk))
             done = answer["done"]
-        report = _one(connection, "select public.run_report(%s)", run["run_id"])
-        told = _one(connection, "select count(distinct (organization_id, user_id)) from public.notifications")
+        report = first(connection, "select public.run_report(%s)", run["run_id"])
+        told = first(connection, "select count(distinct (organization_id, user_id)) from public.notifications")
     require(report["people"] == people, f"the run counted {report['people']} of {people} people")
     require(told == expected, f"the run told {told} people, {expected} were due")
     return times
@@ -152,7 +153,8 @@ def run_in_chunks(place: Workplace, expected: int, people: int) -> list[float]:
 def _drain(place: Workplace, workers: int, expected: int) -> float:
     clear_effects(place.admin)
     place.admin.execute(
-        "insert into private.scenario_marks (organization_id, user_id, rings) select organization_id, id, false from public.users"
+        "insert into private.scenario_marks (organization_id, user_id, rings) "
+        "select organization_id, id, false from public.users"
     )
     vacuum(place.admin, "private.scenario_marks")
     failures: list[BaseException] = []
@@ -160,7 +162,7 @@ def _drain(place: Workplace, workers: int, expected: int) -> float:
     def work() -> None:
         try:
             with place.connect() as connection:
-                while _one(connection, "select public.drain_scenario_marks(%s)", CHUNK)["marks"]:
+                while first(connection, "select public.drain_scenario_marks(%s)", CHUNK)["marks"]:
                     pass
         except psycopg.Error as error:
             failures.append(error)
@@ -191,7 +193,9 @@ class _Naive:
     """What somebody writes first: reads for each person, the decision in Python, three inserts."""
 
     connection: psycopg.Connection[Any]
-    rule: tuple[UUID, int, int]
+    rule_id: UUID
+    threshold_days: int
+    cooldown_days: int
 
     def evaluate(self, organization_id: UUID, user_id: UUID, now: datetime) -> None:
         key = (organization_id, user_id)
@@ -201,22 +205,23 @@ class _Naive:
             "where organization_id = %s and user_id = %s and status = 'completed'",
             key,
         ).fetchone()
-        if last is None or last[0] is None or last[0] > now - timedelta(days=self.rule[1]):
+        if last is None or last[0] is None or last[0] > now - timedelta(days=self.threshold_days):
             return
         if ask(
-            "select from public.notification_preferences where organization_id = %s and user_id = %s and not is_enabled",
+            "select from public.notification_preferences "
+            "where organization_id = %s and user_id = %s and not is_enabled",
             key,
         ).fetchone():
             return
         told = ask(
             "select last_triggered_at from private.cooldowns where organization_id = %s and user_id = %s", key
         ).fetchone()
-        if told is not None and told[0] > now - timedelta(days=self.rule[2]):
+        if told is not None and told[0] > now - timedelta(days=self.cooldown_days):
             return
         self._tell(organization_id, user_id, now)
 
     def _tell(self, organization_id: UUID, user_id: UUID, now: datetime) -> None:
-        subject, notification_id = str(self.rule[0]), uuid4()
+        subject, notification_id = str(self.rule_id), uuid4()
         self.connection.execute(
             "insert into public.notifications (organization_id, id, user_id, scenario, subject, triggered_at) "
             "values (%s, %s, %s, 'inactivity', %s, %s)",
@@ -227,25 +232,20 @@ class _Naive:
             (organization_id, user_id, subject, now),
         )
         self.connection.execute(
-            "insert into private.outbox (organization_id, notification_id, user_id, channel) values (%s, %s, %s, 'push')",
+            "insert into private.outbox (organization_id, notification_id, user_id, channel) "
+            "values (%s, %s, %s, 'push')",
             (organization_id, notification_id, user_id),
         )
 
 
 def _as_users_write_it(place: Workplace, size: Size) -> float:
     clear_effects(place.admin)
-    rule = place.own.execute("select id, threshold_days, cooldown_days from public.scenario_rules limit 1").fetchone()
+    rule = place.own.execute("select id, threshold_days, cooldown_days from public.scenario_rules").fetchall()[0]
     now = place.value("select now()")
     people = place.own.execute(_SAMPLE, (size.sample,)).fetchall()
     with place.connect() as connection:
-        naive = _Naive(connection, rule)  # pyright: ignore[reportArgumentType] - one rule was loaded
-        return timed(lambda: [naive.evaluate(*person, now) for person in people])
-
-
-def _one(connection: psycopg.Connection[Any], query: str, *params: object) -> Any:
-    row = connection.execute(query, params or None).fetchone()
-    assert row is not None, query
-    return row[0]
+        naive = _Naive(connection, *rule)
+        return timed(lambda: [naive.evaluate(organization, user, now) for organization, user in people])
 
 
 @contextmanager

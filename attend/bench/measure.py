@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -19,6 +20,8 @@ class Size:
     people: int
     scheduled_people: int
     rows: int
+    many_rows: int
+    activities: int
     sample: int
     changes: int
     calls: int
@@ -28,9 +31,9 @@ class Size:
 SIZES = {
     size.name: size
     for size in (
-        Size("smoke", people=2_000, scheduled_people=5_000, rows=1_000, sample=20, changes=6, calls=60),
-        Size("small", people=100_000, scheduled_people=100_000, rows=20_000, sample=300, changes=100, calls=1_000),
-        Size("full", people=1_000_000, scheduled_people=100_000, rows=100_000, sample=300, changes=300, calls=2_000),
+        Size("smoke", people=2_000, scheduled_people=5_000, rows=1_000, many_rows=2_000, activities=4_000, sample=20, changes=6, calls=60),
+        Size("small", people=100_000, scheduled_people=100_000, rows=20_000, many_rows=200_000, activities=100_000, sample=300, changes=100, calls=300),
+        Size("full", people=1_000_000, scheduled_people=100_000, rows=100_000, many_rows=1_000_000, activities=10_000_000, sample=300, changes=300, calls=1_000),
     )
 }
 
@@ -104,7 +107,7 @@ def alternating(rounds: int, *works: Callable[[], float]) -> list[float]:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` of all values lie (nearest rank)."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def fifths(times: Sequence[float]) -> tuple[float, float]:

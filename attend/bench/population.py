@@ -19,7 +19,7 @@ TABLES = (
     "public.activities",
     "public.notification_preferences",
 )
-EFFECTS = ("public.notifications", "private.outbox", "private.cooldowns", "private.scenario_marks")
+EFFECTS = ("public.notifications", "private.outbox", "private.cooldowns", "private.scenario_marks", "private.statistics_marks")
 
 _ORGANIZATIONS = """
 insert into public.organizations (id, name)
@@ -62,7 +62,7 @@ where u.n %% 50 = 0
 
 
 def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) -> None:
-    """Replaces everything in the database by `people`, spread evenly. `admin` is a superuser's autocommit connection."""
+    """Replaces everything by `people`, spread evenly. `admin` is a superuser's autocommit connection."""
     admin.execute("set statement_timeout = 0")
     clear_effects(admin)
     admin.execute("truncate public.organizations cascade")
@@ -70,7 +70,7 @@ def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) ->
     numbers = {"people": people, "organizations": organizations, "due_per_mille": DUE_PER_MILLE}
     admin.execute("set session_replication_role = replica")
     for statement in (_ORGANIZATIONS, _TYPES, _RULES, _USERS, _ACTIVITIES, _OPT_OUTS):
-        admin.execute(statement, numbers, binary=False)
+        admin.execute(statement.encode(), numbers)
     admin.execute("set session_replication_role = origin")
     vacuum(admin, *TABLES)
 
@@ -78,7 +78,7 @@ def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) ->
 def vacuum(admin: psycopg.Connection[Any], *tables: str) -> None:
     """Statistics and visibility as a database has them that was not filled a second ago."""
     for table in tables:
-        admin.execute(f"vacuum analyze {table}")
+        admin.execute(f"vacuum analyze {table}".encode())
 
 
 def clear_effects(admin: psycopg.Connection[Any]) -> None:
@@ -88,7 +88,8 @@ def clear_effects(admin: psycopg.Connection[Any]) -> None:
 
 def due(admin: psycopg.Connection[Any]) -> int:
     """How many are due and may be told: counted from the raw rows, without any function that is measured."""
-    row = admin.execute(
+    return first(
+        admin,
         """
         select count(*) from (
           select a.organization_id, a.user_id from public.activities a
@@ -99,7 +100,13 @@ def due(admin: psycopg.Connection[Any]) -> int:
         where not exists (
           select from public.notification_preferences np
           where np.organization_id = quiet.organization_id and np.user_id = quiet.user_id and not np.is_enabled)
-        """
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+        """,
+    )
+
+
+def first(connection: psycopg.Connection[Any], query: str, *params: object) -> Any:
+    """The first column of the first row. Raises LookupError when there is no row."""
+    row = connection.execute(query.encode(), params or None).fetchone()
+    if row is None:
+        raise LookupError(query)
+    return row[0]

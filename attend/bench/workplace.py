@@ -41,9 +41,7 @@ class Workplace:
 
     def value(self, query: str, *params: object) -> Any:
         """The first column of the first row, as `postgres`."""
-        row = self.own.execute(query, params or None).fetchone()
-        assert row is not None, query
-        return row[0]
+        return population.first(self.own, query, *params)
 
     def close(self) -> None:
         """Closes both connections."""

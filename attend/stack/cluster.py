@@ -36,7 +36,8 @@ _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "120",
-    "shared_buffers": "64MB",
+    "shared_buffers": "128MB",
+    "random_page_cost": "1.1",
     "max_wal_size": "512MB",
     "shared_preload_libraries": "pg_stat_statements",
     "statement_timeout": "2min",
@@ -169,6 +170,12 @@ class Cluster:
         command = [str(installation.program("postgres")), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
+        for used in (
+            installation.postgres_tree(),
+            installation.template_path(expose_new_tables=self.expose_new_tables),
+        ):
+            with contextlib.suppress(OSError):  # made by another user, or being made now
+                os.utime(used)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -229,6 +236,7 @@ def ensure_template(*, expose_new_tables: bool) -> Path:
             cluster.stop()
         (work / "data").rename(path)
         shutil.rmtree(work)
+        installation.forget_old_versions()
     return path
 
 

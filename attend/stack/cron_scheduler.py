@@ -20,6 +20,8 @@ from psycopg import conninfo
 from psycopg.rows import dict_row
 
 CHANNEL = "attend_cron_changed"
+# Of the connections jobs run in.
+JOB_NAME = "pg_cron"
 _SECONDS = re.compile(r"^\s*([1-9]|[1-5][0-9])\s+seconds?\s*$", re.IGNORECASE)
 _NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -34,6 +36,8 @@ _RESTARTED = """
 update cron.job_run_details d set status = 'failed', return_message = 'server restarted', end_time = now()
 where d.status in ('starting', 'connecting', 'sending', 'running')
 """
+# A backend outlives a scheduler that was killed; its job must not run beside it again.
+_END_ORPHANS = "select pg_terminate_backend(a.pid, 2000) from pg_stat_activity a where a.application_name = %s"
 _STARTED = """
 insert into cron.job_run_details (jobid, database, username, command, status, start_time)
 values (%(jobid)s, %(database)s, %(username)s, %(command)s, 'starting', clock_timestamp()) returning runid
@@ -98,7 +102,7 @@ class CronScheduler:
         connect = psycopg.AsyncConnection.connect
         async with (
             await connect(self.settings.dsn, autocommit=True, application_name="pg_cron bell") as bell,
-            await connect(
+            await psycopg.AsyncConnection[dict[str, Any]].connect(
                 self.settings.dsn, autocommit=True, application_name="pg_cron scheduler", row_factory=dict_row
             ) as connection,
             asyncio.TaskGroup() as group,
@@ -124,6 +128,7 @@ class CronScheduler:
 
     async def _forget_runs_of_the_past(self, connection: psycopg.AsyncConnection[Any]) -> None:
         try:
+            await connection.execute(_END_ORPHANS, (JOB_NAME,))
             await connection.execute(_RESTARTED)
             await self._reload(connection)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
@@ -197,7 +202,7 @@ class CronScheduler:
             self.settings.dsn, user=job["username"], password=self.settings.password, dbname=job["database"]
         )
         try:
-            connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, application_name="pg_cron")
+            connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, application_name=JOB_NAME)
         except psycopg.Error:
             return "failed", "connection failed"
         async with connection:

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -174,6 +175,16 @@ def initialise(directory: Path, account: Account) -> None:
     if done.returncode:
         check_libraries()
         raise StackError(f"initdb failed:\n{done.stderr.strip()}", f"The command was: {' '.join(command)}")
+
+
+def forget_old_versions(days: float = 14.0) -> None:
+    """Deletes trees and templates of other contents that nothing started from for `days`; whoever needs one again
+    makes it again."""
+    oldest = time.time() - days * 86_400
+    current = {postgres_tree(), *(template_path(expose_new_tables=mode) for mode in (True, False))}
+    for path in (*cache_directory().glob("postgres-*"), *cache_directory().glob("template-*")):
+        if path.is_dir() and path not in current and path.stat().st_mtime < oldest:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def template_path(*, expose_new_tables: bool) -> Path:

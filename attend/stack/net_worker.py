@@ -62,7 +62,7 @@ class NetWorker:
         connect = psycopg.AsyncConnection.connect
         async with (
             await connect(self.settings.dsn, autocommit=True, application_name=APPLICATION_NAME) as bell,
-            await connect(
+            await psycopg.AsyncConnection[dict[str, Any]].connect(
                 self.settings.dsn, autocommit=True, application_name="pg_net sender", row_factory=dict_row
             ) as connection,
             # A connection per request: one that went stale would need a retry, and pg_net never retries.
@@ -86,7 +86,6 @@ class NetWorker:
             try:
                 cursor = await connection.execute(_TAKE, (self.settings.batch_size,))
                 batch = await cursor.fetchall()
-                await connection.execute(_EXPIRE, (RESPONSES_KEPT,))
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 return  # the extension is not there; creating it rings no bell, the first request does
             if not batch:
@@ -96,6 +95,7 @@ class NetWorker:
                 answers = await asyncio.gather(*(_send(client, request) for request in batch))
                 async with connection.cursor() as recorder:
                     await recorder.executemany(_RECORD, answers)
+                await connection.execute(_EXPIRE, (RESPONSES_KEPT,))
             await asyncio.sleep(self.settings.pause_seconds)
 
 

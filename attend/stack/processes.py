@@ -13,12 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from attend.stack.errors import PortTakenError, StackError
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class PopenAccount(TypedDict, total=False):
+    """The arguments of `subprocess.Popen` that choose a user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Account:
     gid: int
     switch: bool
 
-    def popen_arguments(self) -> dict[str, Any]:
+    def popen_arguments(self) -> PopenAccount:
         """What `subprocess` needs to run a child as this user."""
         if not self.switch:
             return {}
@@ -112,7 +120,7 @@ def processes_inside(directory: Path) -> Iterator[int]:
 def dead_owner(name: str) -> bool:
     """Whether a temporary directory `<word>-<pid>-…` was made by a process that is gone."""
     parts = name.split("-")
-    temporary = len(parts) > 1 and parts[0] in {"test", "scratch", "temporary"} and parts[1].isdigit()
+    temporary = len(parts) > 1 and parts[0] in {"test", "scratch", "temporary", "bench"} and parts[1].isdigit()
     return temporary and not is_alive(int(parts[1]))
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attend.stack.errors import NotRunningError
+from attend.stack.errors import NotRunningError, StackError
 from attend.stack.processes import start_time
 
 
@@ -61,12 +61,16 @@ class StackState:
 
 
 def read(directory: Path) -> StackState | None:
-    """The last state written, of whatever age; None when there is none or it is unreadable."""
+    """The last state written, of whatever age; None when there is none. Raises StackError for another user's."""
     try:
         raw = json.loads((directory / "state.json").read_text())
         raw["supervisor"] = ProcessState(**raw["supervisor"])
         raw["processes"] = {name: ProcessState(**value) for name, value in raw["processes"].items()}
         return StackState(**raw)
+    except PermissionError as error:
+        raise StackError(
+            f"{directory} belongs to a stack that another user started.", "Run this as that user, or as root."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -147,11 +147,17 @@ declare
 begin
   -- Whoever was last active before yesterday has no streak any more, in every period that was open then: all of those
   -- contain that last day, so its mark has them recomputed.
+  -- Whoever calls this drains; no bell is needed.
+  perform set_config('attend.statistics_bell', 'requested', true);
   perform private.mark_statistics(array_agg(s.organization_id), array_agg(s.user_id),
     array_agg((s.last_activity_date at time zone 'UTC')::date))
   from public.activity_statistics s
   where s.period_type = 'all_time' and s.streak_days > 0 and s.last_activity_date < v_yesterday
-    and not exists (select from private.statistics_marks m where m.organization_id = s.organization_id and m.user_id = s.user_id);
+    -- Only a mark of that very day excuses: another's drain would move the last day on, and nobody would look back.
+    and not exists (
+      select from private.statistics_marks m
+      where m.organization_id = s.organization_id and m.user_id = s.user_id
+        and (m.day is null or m.day = (s.last_activity_date at time zone 'UTC')::date));
 end;
 $$;
 comment on function private.mark_ended_streaks(timestamptz) is
@@ -223,6 +229,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+  -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
+  -- for this commit and reads the new category. Deferred to the commit, so that nobody waits long.
+  perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || new.organization_id::text, 0));
   perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
   from (
     select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
@@ -242,10 +251,19 @@ set search_path = ''
 as $$
 declare
   v_rule public.bufdir_rules;
+  v_sides public.bufdir_rules[];
 begin
+  -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
+  -- for this commit and reads the new rule. Deferred to the commit, so that nobody waits long.
+  perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || coalesce(new.organization_id, old.organization_id)::text, 0));
   -- Each side holds from its date until the next rule's; a rule that moved or went gives its span to the one before it,
   -- so the span between the two dates is touched as well, and both spans together cover it.
-  foreach v_rule in array array_remove(array[case when tg_op <> 'INSERT' then old end, case when tg_op <> 'DELETE' then new end], null) loop
+  v_sides := case
+    when tg_op = 'INSERT' then array[new]
+    when tg_op = 'DELETE' or old.effective_from = new.effective_from then array[old]
+    else array[old, new]
+  end;
+  foreach v_rule in array v_sides loop
     perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
     from (
       select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
@@ -288,10 +306,17 @@ begin
   -- An activity that is gone marked its day itself.
   select array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day) into v_organization_ids, v_user_ids, v_days
   from (
-    select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
-    from unnest(v_organization_ids, v_activity_ids) as x (organization_id, activity_id)
-    join public.activities a on a.organization_id = x.organization_id and a.id = x.activity_id
-    where a.status = 'completed'
+    select distinct l.organization_id, l.user_id, (l.occurred_at at time zone 'UTC')::date as day
+    from (
+      select a.organization_id, a.user_id, a.occurred_at, a.status
+      from (select distinct u.organization_id, u.activity_id
+            from unnest(v_organization_ids, v_activity_ids) as u (organization_id, activity_id)) x
+      join public.activities a on a.organization_id = x.organization_id and a.id = x.activity_id
+      order by x.organization_id, x.activity_id
+      -- Waits for whoever moves the activity, and sees where it went: the reference itself locks only the key.
+      for share of a
+    ) l
+    where l.status = 'completed'
   ) c;
   perform private.mark_statistics(v_organization_ids, v_user_ids, v_days);
   return null;
@@ -371,9 +396,14 @@ declare
   v_rows bigint;
   v_people bigint := 0;
 begin
-  select array_agg(u.id) into v_users
-  from public.users u
-  where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user);
+  select array_agg(l.id) into v_users
+  from (
+    select u.id from public.users u
+    where u.organization_id = p_organization_id
+      and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user)
+    order by u.id
+    for key share
+  ) l;
   insert into public.activity_statistics (organization_id, user_id, period_type)
   select p_organization_id, u.id, 'all_time' from unnest(v_users) as u (id)
   on conflict do nothing;
@@ -555,20 +585,27 @@ set plan_cache_mode = force_custom_plan
 as $$
 begin
   return query
+  -- Every look-up is a probe of its own (offset 0): joins would be planned by estimates, and scan the organisation's rows for
+  -- as long as the table is young.
   with active as (
-    select s.user_id, s.id, t.day, t.day - (row_number() over (partition by s.user_id order by t.day))::integer as island
+    select s.id, t.user_id, t.day, t.day - (row_number() over (partition by t.user_id order by t.day))::integer as island
     from unnest(p_touched_users, p_touched_days) as t (user_id, day)
-    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
-      and s.period_type = 'day' and s.period_start = t.day::timestamp at time zone 'UTC'
-  ), island as (
-    select a.user_id, a.island, min(a.day) as first_day from active a group by a.user_id, a.island
-  ), streak as (
+    cross join lateral (
+      select d.id from public.activity_statistics d
+      where d.organization_id = p_organization_id and d.user_id = t.user_id and d.period_type = 'day'
+        and d.period_start = t.day::timestamp at time zone 'UTC'
+      offset 0) s
+  ), island as materialized (
     -- The day before an island was not touched, so what stands there is right.
-    select a.id, a.day - i.first_day + 1 + coalesce(before.streak_days, 0) as streak_days
+    select i.user_id, i.island, i.first_day, coalesce((
+        select b.streak_days from public.activity_statistics b
+        where b.organization_id = p_organization_id and b.user_id = i.user_id and b.period_type = 'day'
+          and b.period_start = (i.first_day - 1)::timestamp at time zone 'UTC'), 0) as days_before
+    from (select a.user_id, a.island, min(a.day) as first_day from active a group by a.user_id, a.island) i
+  ), streak as (
+    select a.id, a.day - i.first_day + 1 + i.days_before as streak_days
     from active a
     join island i on i.user_id = a.user_id and i.island = a.island
-    left join public.activity_statistics before on before.organization_id = p_organization_id and before.user_id = a.user_id
-      and before.period_type = 'day' and before.period_start = (i.first_day - 1)::timestamp at time zone 'UTC'
   ), written as (
     update public.activity_statistics s
     set streak_days = k.streak_days, computed_at = now(), updated_at = now()
@@ -611,16 +648,23 @@ begin
     where s.organization_id = p_organization_id and s.user_id = any (p_users) and s.period_type = 'all_time'
   ), streak as (
     -- A row's streak is that of its last day; while it is open, that of the last active day if that is today or yesterday.
-    select o.id, coalesce(ended.streak_days, 0) as streak_days
-    from overlapping o
-    join public.activity_statistics l on l.organization_id = p_organization_id and l.user_id = o.user_id and l.period_type = 'all_time'
-    left join public.activity_statistics ended on ended.organization_id = p_organization_id and ended.user_id = o.user_id
-      and ended.period_type = 'day'
-      and ended.period_start = case
-        when o.period_end <= v_today then o.period_end - interval '24 hours'
-        when l.last_activity_date >= v_today - interval '24 hours' then
-          date_trunc('day', l.last_activity_date at time zone 'UTC') at time zone 'UTC'
-      end
+    select o.id, coalesce((
+        select d.streak_days from public.activity_statistics d
+        where d.organization_id = p_organization_id and d.user_id = o.user_id and d.period_type = 'day'
+          and d.period_start = case
+            when o.period_end <= v_today then o.period_end - interval '24 hours'
+            when o.last_activity_date >= v_today - interval '24 hours' then
+              date_trunc('day', o.last_activity_date at time zone 'UTC') at time zone 'UTC'
+          end), 0) as streak_days
+    from (
+      select l.user_id, r.id, r.period_end, l.last_activity_date
+      from unnest(p_users) as u (id)
+      cross join lateral (
+        select s.user_id, s.last_activity_date from public.activity_statistics s
+        where s.organization_id = p_organization_id and s.user_id = u.id and s.period_type = 'all_time'
+        offset 0) l
+      join overlapping r on r.user_id = l.user_id
+    ) o
   ), written as (
     update public.activity_statistics s
     set streak_days = k.streak_days, computed_at = now(), updated_at = now()
@@ -649,13 +693,23 @@ declare
   v_dirty_days date[];
 begin
   perform set_config('attend.statistics_writer', 'drain', true);
+  -- Rules and categories change before this or after it, never meanwhile.
+  perform pg_advisory_xact_lock_shared(hashtextextended('attend.statistics ' || p_organization_id::text, 0));
+  -- People first, then rows, in the order in which an erasure takes them. Who is gone drops out here.
+  select array_agg(l.id) into v_users
+  from (
+    select u.id from public.users u
+    where u.organization_id = p_organization_id and u.id = any (p_user_ids)
+    order by u.id
+    for key share
+  ) l;
   -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
-  -- drains of one person the later sees what the earlier wrote. People who are gone drop out here.
+  -- drains of one person the later sees what the earlier wrote.
   select array_agg(l.user_id) into v_users
   from (
     select s.user_id
     from public.activity_statistics s
-    where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (p_user_ids)
+    where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (v_users)
     order by s.user_id
     for no key update
   ) l;
@@ -862,7 +916,7 @@ create table public.activity_statistics (
   constraint period_start_before_end check (period_start < period_end),
   -- private.is_period, written out: a call for each row would cost more than the row. Bounds in the wrong order are the
   -- constraint above's to name.
-  constraint period_bounds_fit_period_type check (period_start >= period_end or coalesce(case
+  constraint period_bounds_fit_period_type check (coalesce(period_start >= period_end, false) or coalesce(case
     when period_type = 'all_time' then period_start is null and period_end is null
     else period_start = date_trunc(period_type::text, period_start at time zone 'UTC') at time zone 'UTC'
       and period_end = ((period_start at time zone 'UTC') + case period_type
@@ -1018,9 +1072,11 @@ create trigger activity_contacts_mark_statistics_deleted after delete on public.
   referencing old table as old_rows for each statement execute function private.mark_statistics_of_contacts();
 create trigger activity_contacts_mark_statistics_truncated after truncate on public.activity_contacts
   for each statement execute function private.mark_statistics_of_everybody();
-create trigger bufdir_rules_mark_statistics after insert or update or delete on public.bufdir_rules
+create constraint trigger bufdir_rules_mark_statistics after insert or update or delete on public.bufdir_rules
+  deferrable initially deferred
   for each row execute function private.mark_statistics_of_bufdir_rule();
-create trigger activity_types_mark_statistics after update of category on public.activity_types
+create constraint trigger activity_types_mark_statistics after update of category on public.activity_types
+  deferrable initially deferred
   for each row when (old.category is distinct from new.category)
   execute function private.mark_statistics_of_activity_type();
 

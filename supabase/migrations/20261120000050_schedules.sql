@@ -33,13 +33,14 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- A tenth early is on time: the tick of the exact minute may come a moment before the interval has passed. A bell gets a
-  -- minute and a half to open its run before it counts as lost: a cold start must not make two runs of one.
+  -- A tenth early is on time: the tick of the exact minute may come a moment before the interval has passed. A bell that
+  -- opened no run yet gets a minute and a half before it counts as lost: a cold start must not make two runs of one.
   update private.schedules s
   set last_rung_at = clock_timestamp()
   where s.name = p_name
     and ((coalesce(s.last_started_at, '-infinity') <= clock_timestamp() - s.expected_interval * 0.9
-        and coalesce(s.last_rung_at, '-infinity') <= clock_timestamp() - interval '90 seconds')
+        and (s.last_rung_at is null or s.last_rung_at <= s.last_started_at
+          or s.last_rung_at <= clock_timestamp() - interval '90 seconds'))
       or exists (select from private.runs r
                  where r.kind = s.name and r.state <> 'finished' and r.lease_until <= clock_timestamp()));
   if found then

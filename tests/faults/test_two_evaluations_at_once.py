@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.embedded]
 
 
 def _one(connection: psycopg.Connection[Any], query: str, *params: object) -> Any:
-    row = connection.execute(query, params).fetchone()
+    row = connection.execute(query.encode(), params).fetchone()
     assert row is not None
     return row[0]
 
@@ -49,14 +49,19 @@ def _enqueue(world: World, people: list[tuple[UUID, str]]) -> int:
 
 def _evaluate_by_name(world: World) -> int:
     with world.connect() as connection:
-        found = connection.execute("select organization_id, array_agg(id order by random()) from public.users group by 1")
+        found = connection.execute(
+            "select organization_id, array_agg(id order by random()) from public.users group by 1"
+        )
         ask = "select public.evaluate_people(%s, %s)"
         return sum(_one(connection, ask, *organization)["people"] for organization in found.fetchall())
 
 
 def test_two_instances_ticked_at_once_tell_everybody_once(world: World, tmp_path: Path) -> None:
     expected = world.populate(1_000)
-    with world.instance(tmp_path, attend_chunk_size=40) as first, world.instance(tmp_path, attend_chunk_size=30) as second:
+    with (
+        world.instance(tmp_path, attend_chunk_size=40) as first,
+        world.instance(tmp_path, attend_chunk_size=30) as second,
+    ):
         answers = together(
             partial(world.delivery(RUN).post, first.url),
             partial(world.delivery(RUN).post, second.url),
@@ -83,7 +88,10 @@ def test_one_delivery_to_two_instances_at_once_has_one_effect(world: World, tmp_
 def test_instances_that_drain_together_share_the_marks_and_tell_everybody_once(world: World, tmp_path: Path) -> None:
     expected = world.populate(1_000)
     world.mark_everybody()
-    with world.instance(tmp_path, attend_chunk_size=40) as first, world.instance(tmp_path, attend_chunk_size=30) as second:
+    with (
+        world.instance(tmp_path, attend_chunk_size=40) as first,
+        world.instance(tmp_path, attend_chunk_size=30) as second,
+    ):
         answers = together(
             partial(world.delivery(BELL).post, first.url),
             partial(world.delivery(BELL).post, second.url),

@@ -77,7 +77,7 @@ class World:
             try:
                 if self._own is None or self._own.closed:
                     self._own = self.connect(installation.SUPERUSER)
-                cursor = self._own.execute(query, params or None)
+                cursor = self._own.execute(query.encode(), params or None)
                 return cursor.fetchall() if cursor.description else []
             except psycopg.OperationalError:
                 self._own = None
@@ -151,7 +151,8 @@ class World:
             connection = connection or stack.enter_context(self.connect())
             connection.execute(
                 "insert into public.activities (organization_id, user_id, activity_type_id, occurred_at) "
-                "select u.organization_id, u.id, 'home-visit', now() - interval '60 days' from public.users u where u.id = %s",
+                "select u.organization_id, u.id, 'home-visit', now() - interval '60 days' "
+                "from public.users u where u.id = %s",
                 (user_id,),
             )
 
@@ -225,7 +226,7 @@ class Delivery:
 
     def post(self, url: str | None = None) -> httpx.Response:
         """Posts it, through the gateway unless another address is given."""
-        return httpx.post(url or self.url, content=self.body, headers=self.headers, timeout=60)
+        return httpx.post(url or self.url, content=self.body, headers=self.headers, timeout=300)
 
 
 class Instance:

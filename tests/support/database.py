@@ -61,18 +61,22 @@ class Database:
     def connect(self, role: str = "postgres", autocommit: bool = True) -> psycopg.Connection[Any]:
         """A connection of its own; an API role is taken by `set role`, with that role's time-out, as the API does."""
         if role not in API_ROLES:
-            return psycopg.connect(self.dsn(role), autocommit=autocommit, row_factory=dict_row)
-        connection = psycopg.connect(self.dsn(), autocommit=True, row_factory=dict_row)
+            return psycopg.Connection[dict[str, Any]].connect(
+                self.dsn(role), autocommit=autocommit, row_factory=dict_row
+            )
+        connection = psycopg.Connection[dict[str, Any]].connect(self.dsn(), autocommit=True, row_factory=dict_row)
         connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         connection.execute("select set_config('statement_timeout', %s, false)", ("3s" if role == "anon" else "8s",))
         connection.autocommit = autocommit
         return connection
 
-    def execute(self, query: str, params: Sequence[Any] | dict[str, Any] | None = None) -> psycopg.Cursor[Any]:
+    def execute(
+        self, query: str | sql.SQL | sql.Composed, params: Sequence[Any] | dict[str, Any] | None = None
+    ) -> psycopg.Cursor[Any]:
         """Runs one statement as `postgres`; returns the cursor, whose rows are dicts."""
         if self._own is None or self._own.closed:
             self._own = self.connect()
-        return self._own.execute(query, params)
+        return self._own.execute(query.encode() if isinstance(query, str) else query, params)
 
     def rows(self, query: str, params: Sequence[Any] | dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """All rows as dicts."""
@@ -157,7 +161,9 @@ def _sweep(home: Path) -> None:
 def empty(database: Database) -> None:
     """Empties the tables of the project, for a server whose databases cannot be cloned."""
     tables = database.rows(
-        "select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('public', 'private')"
+        "select format('%I.%I', schemaname, tablename) as name from pg_tables"
+        # the rows of these two are the migrations'
+        " where schemaname in ('public', 'private') and tablename not in ('bells', 'schedules')"
     )
     if tables:
         database.execute(f"truncate {', '.join(row['name'] for row in tables)} restart identity cascade")

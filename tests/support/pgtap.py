@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tarfile
@@ -78,7 +79,9 @@ def run(database: Database, file: Path) -> TapReport:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
+        # A statement that never ends is the file's failure, not the run's.
+        env={**os.environ, "PGOPTIONS": "-c statement_timeout=60s"},
     )
     report = parse(done.stdout)
     if done.returncode != 0:

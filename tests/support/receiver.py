@@ -29,7 +29,9 @@ class Receiver:
     def __init__(self) -> None:
         self.requests: list[Received] = []
         # Beside a database in a container, the receiver must listen where that container can reach it.
-        self._host = os.environ.get("ATTEND_CONFORMANCE_RECEIVER_HOST", "127.0.0.1")
+        in_container = os.environ.get("ATTEND_STACK") == "supabase"
+        default = "host.docker.internal" if in_container else "127.0.0.1"
+        self._host = os.environ.get("ATTEND_CONFORMANCE_RECEIVER_HOST", default)
         bind = "127.0.0.1" if self._host == "127.0.0.1" else "0.0.0.0"
         self._server = _Server((bind, 0), _handler(self.requests))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -83,7 +85,7 @@ def _handler(requests: list[Received]) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names the base class calls
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             """Quiet: pytest shows what a test asserts."""
 
     return Handler

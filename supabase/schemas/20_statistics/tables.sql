@@ -26,7 +26,7 @@ create table public.activity_statistics (
   constraint period_start_before_end check (period_start < period_end),
   -- private.is_period, written out: a call for each row would cost more than the row. Bounds in the wrong order are the
   -- constraint above's to name.
-  constraint period_bounds_fit_period_type check (period_start >= period_end or coalesce(case
+  constraint period_bounds_fit_period_type check (coalesce(period_start >= period_end, false) or coalesce(case
     when period_type = 'all_time' then period_start is null and period_end is null
     else period_start = date_trunc(period_type::text, period_start at time zone 'UTC') at time zone 'UTC'
       and period_end = ((period_start at time zone 'UTC') + case period_type
@@ -182,9 +182,11 @@ create trigger activity_contacts_mark_statistics_deleted after delete on public.
   referencing old table as old_rows for each statement execute function private.mark_statistics_of_contacts();
 create trigger activity_contacts_mark_statistics_truncated after truncate on public.activity_contacts
   for each statement execute function private.mark_statistics_of_everybody();
-create trigger bufdir_rules_mark_statistics after insert or update or delete on public.bufdir_rules
+create constraint trigger bufdir_rules_mark_statistics after insert or update or delete on public.bufdir_rules
+  deferrable initially deferred
   for each row execute function private.mark_statistics_of_bufdir_rule();
-create trigger activity_types_mark_statistics after update of category on public.activity_types
+create constraint trigger activity_types_mark_statistics after update of category on public.activity_types
+  deferrable initially deferred
   for each row when (old.category is distinct from new.category)
   execute function private.mark_statistics_of_activity_type();
 

@@ -1,7 +1,7 @@
 -- An admin invites, the first confirmed sign-in links. (That sign-ins run as supabase_auth_admin is tests/integration's.)
 begin;
 \ir ../helpers.psql
-select plan(32);
+select plan(33);
 select tests.populate();
 
 create function tests.invite(p_email text, p_days integer default 14) returns jsonb language sql as
@@ -31,6 +31,10 @@ select is(tests.organization_of('new'), 'a', 'confirming it links, whatever its 
 select ok((select accepted_at is not null from public.invitations where email = 'new.person@x.test'), 'the invitation is accepted');
 select tests.sign_up('new again', 'new.person@x.test.');
 select is(tests.organization_of('new again'), null, 'another address is another person');
+
+delete from auth.users where id = tests.id('new');
+select tests.sign_up('new once more', 'new.person@x.test');
+select is(tests.organization_of('new once more'), null, 'an invitation that was accepted links nobody a second time');
 
 -- Twice.
 select tests.become('a admin');

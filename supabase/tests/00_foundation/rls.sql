@@ -1,7 +1,7 @@
 -- Who sees and changes what of organisations and people. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(38);
+select plan(39);
 select tests.populate();
 
 -- a stranger, mentor coordinator servant manager admin retired-admin of a, admin of b, service
@@ -51,6 +51,10 @@ cross join (values ('role', '''admin'''), ('organization_id', 'tests.id(''b'')')
 
 select is(tests.attempt('a mentor', 'update public.users set time_zone = ''UTC'', role = ''admin'' where id = {me}'), 'refused',
   'a forbidden column takes the allowed one with it');
+
+-- Without a condition nothing of the table is read, and only the policy for updates stands between.
+select is(tests.attempt('a admin', 'update public.org_settings_kv set organization_id = tests.id(''b''), key = ''moved'''), 'refused',
+  'an admin moves no setting to another organisation, looking or not');
 
 select * from finish();
 rollback;

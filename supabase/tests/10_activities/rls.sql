@@ -1,7 +1,7 @@
 -- Who sees and changes activities, and what hangs on them. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(44);
+select plan(45);
 select tests.populate();
 insert into public.contacts (organization_id, id) values (tests.id('a'), tests.id('a second contact'));
 
@@ -49,6 +49,10 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   ('contacts are removed from pending activities', 'delete from public.activity_contacts where activity_id = tests.id(''a mentor pending'')', '- 0 1 1 0 0 1 0 0 1 '),
   ('a mentor removes none from approved ones', 'delete from public.activity_contacts where activity_id = tests.id(''a mentor approved'')', '- 0 0 1 0 0 1 0 0 1 ')
 ) as m (sentence, statement, outcomes);
+
+-- Without a condition nothing of the table is read, and only the policy for updates stands between.
+select is(tests.attempt('a admin', 'update public.activity_types set organization_id = tests.id(''b''), id = ''moved'''), 'refused',
+  'an admin moves no activity type to another organisation, looking or not');
 
 -- In two steps, as somebody would who looks for a way round.
 select tests.become('a coordinator');

@@ -1,7 +1,7 @@
 -- What a decision writes, and what it never writes twice.
 begin;
 \ir ../helpers.psql
-select plan(52);
+select plan(53);
 select tests.populate();
 
 create function tests.evaluate(variadic p_people text[]) returns jsonb language sql as
@@ -70,6 +70,7 @@ $$ select public.should_notify(tests.id(p_person), 'inactivity', p_subject, p_no
 select is(tests.advice('a coordinator'), '{"allowed": true, "reason": null, "until": null}', 'should_notify: yes');
 select is(tests.advice('a retired admin'), '{"allowed": false, "reason": "person_inactive", "until": null}', 'not who left');
 select is(tests.advice('a manager'), '{"allowed": false, "reason": "opted_out", "until": null}', 'not who opted out');
+select is(tests.advice('a other mentor'), '{"allowed": true, "reason": null, "until": null}', 'who only wants no push may be told');
 select is(tests.advice('a servant'), jsonb_build_object('allowed', false, 'reason', 'cooling_down', 'until', now() + interval '14 days'), 'not within a cooldown, and until when');
 select is(tests.advice('a servant', null, now() + interval '14 days') ->> 'allowed', 'true', 'which ends exactly then');
 select is(tests.advice('a servant', 'another') ->> 'allowed', 'true', 'another subject has its own');

@@ -2,7 +2,7 @@
 -- still in a transaction, so that "21 days ago" is exactly that.
 begin;
 \ir ../helpers.psql
-select plan(50);
+select plan(51);
 insert into public.organizations (id, name) values (tests.id('g'), 'Gates');
 insert into public.users (organization_id, id, full_name, role, joined_at)
 values (tests.id('g'), tests.id('g mentor'), 'Mentor', 'peer_mentor', now() - interval '400 days');
@@ -143,6 +143,9 @@ select is(public.evaluate_inactivity(tests.id('g mentor'), 21, now()), jsonb_bui
   'threshold_days', 21, 'matched', true, 'gate', 'matched', 'last_activity_at', now() - interval '21 days', 'anchor_at', now() - interval '21 days',
   'crossed_at', now(), 'days_inactive', 21.000), 'it says what it compared');
 select is(public.evaluate_inactivity(tests.id('g mentor'), 21, now() - interval '1 microsecond') ->> 'gate', 'not_matched', 'a microsecond before');
+update public.users set role = 'coordinator' where id = tests.id('g mentor');
+select is(public.evaluate_inactivity(tests.id('g mentor'), 21, now()) ->> 'gate', 'not_matched', 'and only of peer mentors');
+update public.users set role = 'peer_mentor' where id = tests.id('g mentor');
 select is(public.evaluate_inactivity(tests.id('g mentor'), 21, null) ->> 'matched', 'false', 'without a clock nobody matches');
 
 select * from finish();

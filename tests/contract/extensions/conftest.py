@@ -1,5 +1,7 @@
 """What the extension tests run against: `ATTEND_CONFORMANCE_DB_URL` (a login as `postgres`), else an own server.
 
+With `ATTEND_STACK=supabase` that address is the real stack's.
+
 Their own has the platform and nothing else: migrations would schedule jobs and ring bells of their own.
 """
 
@@ -21,8 +23,16 @@ from attend.stack import installation
 from attend.stack.background import CRON_OFF, DROP_BELLS
 from attend.stack.cluster import Cluster
 from attend.stack.processes import dies_with_parent, postgres_account, wait_until
+from tests.conftest import on_real_stack
 from tests.support.database import exposes_new_tables
 from tests.support.receiver import Receiver
+
+
+def given_url() -> str:
+    """The login to a server that runs already, or ""."""
+    real = "postgresql://postgres:postgres@127.0.0.1:54322/postgres"
+    default = os.environ.get("ATTEND_DB_URL", real) if on_real_stack() else ""
+    return os.environ.get("ATTEND_CONFORMANCE_DB_URL", default)
 
 
 class OwnServer:
@@ -67,7 +77,7 @@ class OwnServer:
 
 @pytest.fixture(scope="package")
 def _own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer | None]:
-    if os.environ.get("ATTEND_CONFORMANCE_DB_URL"):
+    if given_url():
         yield None
         return
     directory = tmp_path_factory.mktemp("switches")
@@ -86,7 +96,7 @@ def _own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer 
 @pytest.fixture(scope="package")
 def url(_own_server: OwnServer | None) -> str:
     """Login as `postgres`."""
-    return os.environ["ATTEND_CONFORMANCE_DB_URL"] if _own_server is None else _own_server.cluster.dsn()
+    return given_url() if _own_server is None else _own_server.cluster.dsn()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from attend.stack.cron_scheduler import CronScheduler, CronSettings, interval_seconds, is_due
 from attend.stack.processes import wait_until
@@ -118,7 +119,7 @@ def test_postgres_reads_jobs_and_may_not_write_the_table(connection: Connection)
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_no_api_role_may_schedule(connection: Connection, role: str) -> None:
-    connection.execute(f"set role {role}")
+    connection.execute(f"set role {role}".encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("select cron.schedule('test-refused', '* * * * *', 'select 1')")
 
@@ -147,6 +148,22 @@ def test_runs_in_flight_become_server_restarted(own_server: OwnServer) -> None:
         run = wait_for_run(connection, "test-in-flight", "failed")
         assert run["return_message"] == "server restarted"
         connection.execute("select cron.unschedule('test-in-flight')")
+
+
+@pytest.mark.embedded
+@pytest.mark.faults
+def test_a_killed_scheduler_does_not_leave_a_run_for_the_next_one_to_overlap(own_server: OwnServer) -> None:
+    with psycopg.connect(own_server.cluster.dsn(), autocommit=True) as connection:
+        schedule(connection, "test-orphan", "1 second", "select pg_sleep(30)")
+        pid = wait_for_run(connection, "test-orphan", "running")["job_pid"]
+        own_server.stop_background(kill=True)
+        own_server.start_background()
+        assert wait_for_run(connection, "test-orphan", "failed")["return_message"] == "server restarted"
+        alive = connection.execute("select count(*) from pg_stat_activity where pid = %s", (pid,)).fetchone()
+        assert alive == (0,)
+        connection.execute("select cron.unschedule('test-orphan')")
+    own_server.stop_background()  # the last run sleeps on
+    own_server.start_background()
 
 
 @pytest.mark.embedded
@@ -207,9 +224,10 @@ async def test_minute_ticks_during_a_run_queue_up_and_ticks_of_a_jump_do_not(own
 
 async def run_minutes(scheduler: CronScheduler, clock: Clock, names: list[str], minutes: int) -> list[Any]:
     """Ticks minute by minute without giving runs time to end, then lets all queued runs end."""
-    connect = psycopg.AsyncConnection.connect
     async with (
-        await connect(scheduler.settings.dsn, autocommit=True, row_factory=psycopg.rows.dict_row) as connection,
+        await psycopg.AsyncConnection[dict[str, Any]].connect(
+            scheduler.settings.dsn, autocommit=True, row_factory=dict_row
+        ) as connection,
         asyncio.TaskGroup() as group,
     ):
         await scheduler._reload(connection)

@@ -28,7 +28,8 @@ def response(connection: Connection, request_id: int, seconds: float = 6.0) -> d
 
 def post(connection: Connection, url: str | None, **arguments: Any) -> int:
     named = "".join(f", {name} := %({name})s" for name in arguments)
-    row = connection.execute(f"select net.http_post(%(url)s{named})", {"url": url, **arguments}).fetchone()
+    statement = f"select net.http_post(%(url)s{named})"
+    row = connection.execute(statement.encode(), {"url": url, **arguments}).fetchone()
     assert row is not None
     return row[0]
 
@@ -151,7 +152,7 @@ def test_a_missing_or_malformed_url_aborts_the_transaction_of_the_caller(idle: C
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_every_api_role_may_queue_a_request(idle: Connection, receiver: Receiver, role: str) -> None:
     with idle.transaction():
-        idle.execute(f"set local role {role}")
+        idle.execute(f"set local role {role}".encode())
         post(idle, receiver.url(f"/{role}"))
     assert receiver.wait_for(f"/{role}")
 

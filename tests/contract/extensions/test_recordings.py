@@ -60,6 +60,7 @@ def test_a_function_has_the_signature_of_the_original(
     assert function in [dict(zip(names, row, strict=True)) for row in found]
 
 
+@pytest.mark.embedded
 def test_nothing_beside_the_original_functions_but_private_helpers(connection: psycopg.Connection[Any]) -> None:
     rows = connection.execute(
         "select distinct p.pronamespace::regnamespace::text, p.proname from pg_proc p "

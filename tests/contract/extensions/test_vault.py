@@ -78,6 +78,6 @@ def test_service_role_manages_secrets(vault: Connection) -> None:
     ["select * from vault.secrets", "select * from vault.decrypted_secrets", "select vault.create_secret('x')"],
 )
 def test_no_other_api_role_reaches_the_vault(vault: Connection, role: str, statement: str) -> None:
-    vault.execute(f"set local role {role}")
+    vault.execute(f"set local role {role}".encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege), vault.transaction():
-        vault.execute(statement)
+        vault.execute(statement.encode())

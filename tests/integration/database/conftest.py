@@ -20,7 +20,7 @@ MODES = {"exposed": True, "closed": False}
 
 
 @pytest.fixture(scope="session")
-def closed_cluster() -> Iterator[Cluster]:
+def other_cluster() -> Iterator[Cluster]:
     """A server in the mode the suite does not run in."""
     home = installation.clusters_directory(postgres_account())
     cluster = Cluster(home / f"test-{os.getpid()}-other", expose_new_tables=not databases.exposes_new_tables())
@@ -35,7 +35,7 @@ def server_of(mode: str, request: pytest.FixtureRequest) -> databases.Server:
         return request.getfixturevalue("cluster")
     if on_real_stack():
         pytest.skip("a real stack has the one default-privilege mode it was started with")
-    return request.getfixturevalue("closed_cluster")
+    return request.getfixturevalue("other_cluster")
 
 
 def platform_of(mode: str) -> str:

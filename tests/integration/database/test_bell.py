@@ -13,6 +13,9 @@ from standardwebhooks import Webhook
 
 from tests.support.database import Database
 
+# Reads pg_net's queue, which a worker that runs empties first.
+pytestmark = pytest.mark.embedded
+
 # Every bell, and the marks it announces: one change of an activity rings both.
 BELLS = {
     "statistics-recompute": "private.statistics_marks",
@@ -108,6 +111,16 @@ def test_a_transaction_rings_once_and_at_its_commit(database: Database, mentor: 
         assert rung == {"n": 0}
     assert len(queued(database, bell)) == 1
     assert marks(database, mentor, bell) == 5
+
+
+def test_the_next_transaction_of_a_session_rings_again(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+    """A pooled connection serves many writers: that one has rung must not silence the next."""
+    with writer(database) as connection:
+        for _ in range(2):
+            write(connection, mentor)
+            connection.commit()
+            database.execute("update private.bells set last_rung_at = '-infinity'")
+    assert len(queued(database, bell)) == 2
 
 
 def test_a_rollback_rings_for_nobody(database: Database, mentor: dict[str, UUID], bell: str) -> None:

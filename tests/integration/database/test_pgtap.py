@@ -16,11 +16,12 @@ needs_pgtap = pytest.mark.skipif(not pgtap.ARCHIVE.exists(), reason="pgTAP is no
 
 @pytest.fixture(scope="module")
 def tap(database: databases.Database) -> databases.Database:
-    """The database of this file with pgTAP in it."""
+    """The database of this file with pgTAP in it, and with the sample rows that `supabase start` puts there."""
     if on_real_stack():
         database.execute("create extension if not exists pgtap with schema extensions")
     else:
         pgtap.load(database)
+    database.execute((pgtap.TESTS.parent / "seed.sql").read_text())
     return database
 
 
@@ -34,7 +35,11 @@ def test_pgtap(tap: databases.Database, file: Path) -> None:
 
 @needs_pgtap
 def test_the_files_leave_nothing_behind(tap: databases.Database) -> None:
-    assert tap.value("select count(*) from public.organizations") == 0
+    people = "select count(*) from public.users"
+    before = tap.value(people)
+    assert before > 0
+    assert not pgtap.run(tap, FILES[0]).problems
+    assert tap.value(people) == before
     assert tap.value("select to_regnamespace('tests') is null")
 
 

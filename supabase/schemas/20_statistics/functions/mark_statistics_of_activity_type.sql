@@ -3,6 +3,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+  -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
+  -- for this commit and reads the new category. Deferred to the commit, so that nobody waits long.
+  perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || new.organization_id::text, 0));
   perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
   from (
     select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day

@@ -4,10 +4,19 @@ set search_path = ''
 as $$
 declare
   v_rule public.bufdir_rules;
+  v_sides public.bufdir_rules[];
 begin
+  -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
+  -- for this commit and reads the new rule. Deferred to the commit, so that nobody waits long.
+  perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || coalesce(new.organization_id, old.organization_id)::text, 0));
   -- Each side holds from its date until the next rule's; a rule that moved or went gives its span to the one before it,
   -- so the span between the two dates is touched as well, and both spans together cover it.
-  foreach v_rule in array array_remove(array[case when tg_op <> 'INSERT' then old end, case when tg_op <> 'DELETE' then new end], null) loop
+  v_sides := case
+    when tg_op = 'INSERT' then array[new]
+    when tg_op = 'DELETE' or old.effective_from = new.effective_from then array[old]
+    else array[old, new]
+  end;
+  foreach v_rule in array v_sides loop
     perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
     from (
       select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day

@@ -21,10 +21,17 @@ begin
   -- An activity that is gone marked its day itself.
   select array_agg(c.organization_id), array_agg(c.user_id), array_agg(c.day) into v_organization_ids, v_user_ids, v_days
   from (
-    select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
-    from unnest(v_organization_ids, v_activity_ids) as x (organization_id, activity_id)
-    join public.activities a on a.organization_id = x.organization_id and a.id = x.activity_id
-    where a.status = 'completed'
+    select distinct l.organization_id, l.user_id, (l.occurred_at at time zone 'UTC')::date as day
+    from (
+      select a.organization_id, a.user_id, a.occurred_at, a.status
+      from (select distinct u.organization_id, u.activity_id
+            from unnest(v_organization_ids, v_activity_ids) as u (organization_id, activity_id)) x
+      join public.activities a on a.organization_id = x.organization_id and a.id = x.activity_id
+      order by x.organization_id, x.activity_id
+      -- Waits for whoever moves the activity, and sees where it went: the reference itself locks only the key.
+      for share of a
+    ) l
+    where l.status = 'completed'
   ) c;
   perform private.mark_statistics(v_organization_ids, v_user_ids, v_days);
   return null;

@@ -12,9 +12,14 @@ declare
   v_rows bigint;
   v_people bigint := 0;
 begin
-  select array_agg(u.id) into v_users
-  from public.users u
-  where u.organization_id = p_organization_id and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user);
+  select array_agg(l.id) into v_users
+  from (
+    select u.id from public.users u
+    where u.organization_id = p_organization_id
+      and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user)
+    order by u.id
+    for key share
+  ) l;
   insert into public.activity_statistics (organization_id, user_id, period_type)
   select p_organization_id, u.id, 'all_time' from unnest(v_users) as u (id)
   on conflict do nothing;

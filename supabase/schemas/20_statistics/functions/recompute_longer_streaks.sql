@@ -25,16 +25,23 @@ begin
     where s.organization_id = p_organization_id and s.user_id = any (p_users) and s.period_type = 'all_time'
   ), streak as (
     -- A row's streak is that of its last day; while it is open, that of the last active day if that is today or yesterday.
-    select o.id, coalesce(ended.streak_days, 0) as streak_days
-    from overlapping o
-    join public.activity_statistics l on l.organization_id = p_organization_id and l.user_id = o.user_id and l.period_type = 'all_time'
-    left join public.activity_statistics ended on ended.organization_id = p_organization_id and ended.user_id = o.user_id
-      and ended.period_type = 'day'
-      and ended.period_start = case
-        when o.period_end <= v_today then o.period_end - interval '24 hours'
-        when l.last_activity_date >= v_today - interval '24 hours' then
-          date_trunc('day', l.last_activity_date at time zone 'UTC') at time zone 'UTC'
-      end
+    select o.id, coalesce((
+        select d.streak_days from public.activity_statistics d
+        where d.organization_id = p_organization_id and d.user_id = o.user_id and d.period_type = 'day'
+          and d.period_start = case
+            when o.period_end <= v_today then o.period_end - interval '24 hours'
+            when o.last_activity_date >= v_today - interval '24 hours' then
+              date_trunc('day', o.last_activity_date at time zone 'UTC') at time zone 'UTC'
+          end), 0) as streak_days
+    from (
+      select l.user_id, r.id, r.period_end, l.last_activity_date
+      from unnest(p_users) as u (id)
+      cross join lateral (
+        select s.user_id, s.last_activity_date from public.activity_statistics s
+        where s.organization_id = p_organization_id and s.user_id = u.id and s.period_type = 'all_time'
+        offset 0) l
+      join overlapping r on r.user_id = l.user_id
+    ) o
   ), written as (
     update public.activity_statistics s
     set streak_days = k.streak_days, computed_at = now(), updated_at = now()

@@ -11,13 +11,23 @@ declare
   v_dirty_days date[];
 begin
   perform set_config('attend.statistics_writer', 'drain', true);
+  -- Rules and categories change before this or after it, never meanwhile.
+  perform pg_advisory_xact_lock_shared(hashtextextended('attend.statistics ' || p_organization_id::text, 0));
+  -- People first, then rows, in the order in which an erasure takes them. Who is gone drops out here.
+  select array_agg(l.id) into v_users
+  from (
+    select u.id from public.users u
+    where u.organization_id = p_organization_id and u.id = any (p_user_ids)
+    order by u.id
+    for key share
+  ) l;
   -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
-  -- drains of one person the later sees what the earlier wrote. People who are gone drop out here.
+  -- drains of one person the later sees what the earlier wrote.
   select array_agg(l.user_id) into v_users
   from (
     select s.user_id
     from public.activity_statistics s
-    where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (p_user_ids)
+    where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.user_id = any (v_users)
     order by s.user_id
     for no key update
   ) l;
