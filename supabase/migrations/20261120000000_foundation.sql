@@ -444,12 +444,16 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  -- Once for all who drain side by side, or each of a batch would ring, and all of those again. Both times are compared with
+  -- when this drain began: a bell queued since then comes after it, and whoever answers that decides anew. Taken: somebody
+  -- queues one this moment.
   perform from private.bells b
-  where b.function_name = p_function_name and b.last_rung_at > clock_timestamp() - interval '1 second';
+  where b.function_name = p_function_name and b.last_rung_at > now() - interval '1 second' and b.rung_again_at < now()
+  for no key update skip locked;
   if not found then
     return false;
   end if;
-  -- last_rung_at stays as it is: pg_net pauses a second between batches, so this bell comes after the silence it covers.
+  update private.bells b set rung_again_at = clock_timestamp() where b.function_name = p_function_name;
   return private.post_signed(p_function_name, jsonb_build_object(
     'type', 'BELL', 'schema', p_schema, 'table', p_table, 'bell_id', private.new_bell_id())) is not null;
 end;
@@ -714,9 +718,11 @@ create index invitations_invited_by on public.invitations (organization_id, invi
 create table private.bells (
   function_name text primary key,
   last_rung_at timestamptz not null default '-infinity',
+  rung_again_at timestamptz not null default '-infinity',
   rung bigint not null default 0
 );
 comment on table private.bells is 'When each function was last rung by a writer, and how often.';
+comment on column private.bells.rung_again_at is 'When a drain last rang once more, for those who stayed silent (private.ring_again).';
 
 create table private.webhook_deliveries (
   id text primary key,

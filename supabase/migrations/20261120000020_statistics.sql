@@ -313,7 +313,9 @@ begin
             from unnest(v_organization_ids, v_activity_ids) as u (organization_id, activity_id)) x
       join public.activities a on a.organization_id = x.organization_id and a.id = x.activity_id
       order by x.organization_id, x.activity_id
-      -- Waits for whoever moves the activity, and sees where it went: the reference itself locks only the key.
+      -- Locks every one, completed or not (offset 0 keeps the condition outside): so it waits for whoever moves or completes
+      -- the activity, and sees what became of it. The reference itself locks only the key.
+      offset 0
       for share of a
     ) l
     where l.status = 'completed'

@@ -77,9 +77,11 @@ create index invitations_invited_by on public.invitations (organization_id, invi
 create table private.bells (
   function_name text primary key,
   last_rung_at timestamptz not null default '-infinity',
+  rung_again_at timestamptz not null default '-infinity',
   rung bigint not null default 0
 );
 comment on table private.bells is 'When each function was last rung by a writer, and how often.';
+comment on column private.bells.rung_again_at is 'When a drain last rang once more, for those who stayed silent (private.ring_again).';
 
 create table private.webhook_deliveries (
   id text primary key,
