@@ -80,7 +80,9 @@ comment on column public.notifications.crossed_at is 'When the condition became 
 comment on column public.notifications.triggered_at is 'The clock of the evaluation that decided.';
 -- Even if a cooldown row were lost, one evaluation tells a person one thing once.
 create unique index notifications_once_per_decision
-  on public.notifications (organization_id, user_id, scenario, subject, triggered_at);
+  on public.notifications (organization_id, user_id, scenario, subject, triggered_at)
+  -- Always true; keeps it away from the check of the outbox's foreign key (see activities_user_id).
+  where user_id is not null;
 
 create table private.outbox (
   organization_id uuid not null,
