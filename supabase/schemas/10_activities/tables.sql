@@ -42,7 +42,6 @@ comment on column public.activities.recorded_at is 'When the database learned of
 -- A person's last completed activity is one probe, and a period's figures are read without touching the table.
 create index activities_completed on public.activities (organization_id, user_id, occurred_at desc)
   include (id, activity_type_id, duration_minutes, approval, proxy_registered_by) where status = 'completed';
-create index activities_completed on public.activities (organization_id, user_id, occurred_at desc) where status = 'completed';
 -- The conditions are always true, and keep these indexes away from the checks of foreign keys: when autovacuum finds only
 -- rows that are not committed yet, all indexes cost the same, the one made last wins, and each check reads a whole
 -- organisation (tests/benchmarks/test_growth.py).
