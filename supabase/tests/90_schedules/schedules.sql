@@ -1,7 +1,7 @@
 -- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
 begin;
 \ir ../helpers.psql
-select plan(30);
+select plan(32);
 select tests.populate();
 set constraints all immediate;
 delete from net.http_request_queue;
@@ -12,10 +12,12 @@ select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
   $$values ('attend-housekeeping', '17 3 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
-    ('attend-statistics-reconcile', '* 1-5 * * *'), ('attend-statistics-sweep', '* * * * *')$$, 'five jobs');
+    ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
+    ('attend-statistics-sweep', '* * * * *')$$, 'six jobs');
 select results_eq('select name, expected_interval from private.schedules order by 1',
   $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '15 minutes'), ('scenario-sweep', interval '1 minute'),
-    ('statistics-reconcile', interval '1 day'), ('statistics-sweep', interval '1 minute')$$, 'five schedules, with what is expected of them');
+    ('statistics-rebuild', null), ('statistics-reconcile', interval '1 day'),
+    ('statistics-sweep', interval '1 minute')$$, 'six schedules, with what is expected of them');
 select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
 
 -- The calls queued since the last look.
@@ -96,6 +98,12 @@ insert into private.statistics_marks (organization_id, user_id, rings, marked_at
 select tests.run_job('attend-statistics-sweep');
 select is(tests.calls(), 'BELL activities', 'a mark that nobody drained is rung for');
 select is((select (last_result ->> 'oldest')::timestamptz from private.schedules where name = 'statistics-sweep'), now() - interval '1 hour', 'and how long it waits is said');
+select tests.run_job('attend-statistics-rebuild');
+select is(tests.calls(), 'none', 'a rebuild nobody asked for is not started');
+select public.start_run('statistics-rebuild', tests.id('a holder'));
+update private.runs set lease_until = now() where kind = 'statistics-rebuild';
+select tests.run_job('attend-statistics-rebuild');
+select is(tests.calls(), 'SCHEDULE statistics-rebuild', 'one that was left open is continued');
 select tests.run_job('attend-statistics-reconcile');
 select is(tests.calls(), 'SCHEDULE statistics-reconcile', 'the nightly comparison is a run');
 

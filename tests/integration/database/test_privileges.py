@@ -79,6 +79,7 @@ FUNCTIONS: dict[str, str] = {
     "public.find_webhook_delivery": "service_role",
     "public.record_webhook_delivery": "service_role",
     "public.drain_statistics_marks": "service_role",
+    "public.statistics_status": "service_role",
     "public.rebuild_statistics_chunk": "service_role",
     # What policies and checks ask on behalf of the reader.
     "private.current_user_id": "authenticated service_role",
@@ -105,6 +106,7 @@ FUNCTIONS: dict[str, str] = {
     "private.inactivity_gates": "service_role",
     "private.mark_ended_streaks": "service_role",
     "private.mark_statistics": "service_role",
+    "private.oldest_statistics_work": "service_role",
     "private.new_bell_id": "service_role",
     "private.next_people": "service_role",
     "private.organization_of_user": "service_role",
