@@ -52,6 +52,8 @@ def test_old_versions_are_deleted_and_current_and_young_ones_kept(
         (".attend-0123456789ab", False),
         ("template-51ee37c19e75bb2d.building", False),
     ],
+    # The names of tests are the same in every process that runs them.
+    ids=["living", "dead", "dead temporary", "another kind", "being built"],
 )
 def test_only_temporary_folders_of_dead_processes_are_swept(name: str, dead: bool) -> None:
     assert dead_owner(name) is dead
