@@ -31,9 +31,39 @@ class Size:
 SIZES = {
     size.name: size
     for size in (
-        Size("smoke", people=2_000, scheduled_people=5_000, rows=1_000, many_rows=2_000, activities=4_000, sample=20, changes=6, calls=60),
-        Size("small", people=100_000, scheduled_people=100_000, rows=20_000, many_rows=200_000, activities=100_000, sample=300, changes=100, calls=300),
-        Size("full", people=1_000_000, scheduled_people=100_000, rows=100_000, many_rows=1_000_000, activities=10_000_000, sample=300, changes=300, calls=1_000),
+        Size(
+            "smoke",
+            people=2_000,
+            scheduled_people=5_000,
+            rows=1_000,
+            many_rows=2_000,
+            activities=4_000,
+            sample=20,
+            changes=6,
+            calls=60,
+        ),
+        Size(
+            "small",
+            people=100_000,
+            scheduled_people=100_000,
+            rows=20_000,
+            many_rows=200_000,
+            activities=100_000,
+            sample=300,
+            changes=100,
+            calls=300,
+        ),
+        Size(
+            "full",
+            people=1_000_000,
+            scheduled_people=100_000,
+            rows=100_000,
+            many_rows=1_000_000,
+            activities=10_000_000,
+            sample=300,
+            changes=300,
+            calls=1_000,
+        ),
     )
 }
 

@@ -19,7 +19,13 @@ TABLES = (
     "public.activities",
     "public.notification_preferences",
 )
-EFFECTS = ("public.notifications", "private.outbox", "private.cooldowns", "private.scenario_marks", "private.statistics_marks")
+EFFECTS = (
+    "public.notifications",
+    "private.outbox",
+    "private.cooldowns",
+    "private.scenario_marks",
+    "private.statistics_marks",
+)
 
 _ORGANIZATIONS = """
 insert into public.organizations (id, name)

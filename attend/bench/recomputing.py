@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from attend.bench.measure import Figure, Size, alternating, require, say, timed
-from attend.bench.population import clear_effects, vacuum
+from attend.bench.population import clear_effects, first, vacuum
 from attend.bench.workplace import Workplace
 
 TABLE = "statistics"
@@ -25,14 +25,16 @@ insert into public.organizations (name) values ('Organisation');
 insert into public.users (organization_id, id, full_name, role, joined_at)
 select o.id, gen_random_uuid(), 'Person ' || n, 'peer_mentor', now() - interval '3 years'
 from public.organizations o cross join generate_series(1, {people}) n;
-insert into public.contacts (organization_id) select o.id from public.organizations o cross join generate_series(1, 1000);
+insert into public.contacts (organization_id)
+select o.id from public.organizations o cross join generate_series(1, 1000);
 insert into public.bufdir_rules select o.id, '2000-01-01', 15, false, false from public.organizations o;
 insert into public.bufdir_rules select o.id, current_date - 400, 15, true, false from public.organizations o;
 """
 # Three years of everybody, at random; what is loaded together lies together, as it does where people log as they go.
 _ACTIVITIES = """
 insert into public.activities (organization_id, user_id, activity_type_id, occurred_at, duration_minutes, approval)
-select u.organization_id, u.id, (array['home-visit', 'phone-call', 'group-meeting', 'other'])[1 + floor(4 * random())::int],
+select u.organization_id, u.id,
+  (array['home-visit', 'phone-call', 'group-meeting', 'other'])[1 + floor(4 * random())::int],
   now() - interval '1 hour' - random() * interval '1095 days', 10 + floor(90 * random())::int, 'approved'
 from public.users u cross join generate_series(1, {each}) n
 order by random()
@@ -101,9 +103,9 @@ def load(place: Workplace, activities: int) -> None:
     clear_effects(admin)
     admin.execute("truncate public.organizations cascade")
     people = max(activities // ACTIVITIES_A_PERSON, 10)
-    admin.execute(_ORGANIZATION.format(people=people))
+    admin.execute(_ORGANIZATION.format(people=people).encode())
     admin.execute("set session_replication_role = replica")
-    admin.execute(_ACTIVITIES.format(each=activities // people))
+    admin.execute(_ACTIVITIES.format(each=activities // people).encode())
     admin.execute(_CONTACTS)
     admin.execute("set session_replication_role = origin")
     vacuum(admin, *_TABLES)
@@ -167,16 +169,15 @@ def _long_history(place: Workplace, size: Size) -> Iterator[Figure]:
     say(f"statistics: a person with {LONG_HISTORY:,} activities")
     each = LONG_HISTORY if size.name != "smoke" else 500
     place.admin.execute("set session_replication_role = replica")
-    row = place.admin.execute(_LONG.format(each=each)).fetchone()
+    person = first(place.admin, _LONG.format(each=each))
     place.admin.execute("set session_replication_role = origin")
-    assert row is not None
     vacuum(place.admin, *_TABLES)
     place.own.execute(
         "insert into public.activity_statistics (organization_id, user_id, period_type)"
         " select organization_id, id, 'all_time' from public.users where id = %s",
-        row,
+        (person,),
     )
-    share = place.own.execute("select organization_id, id from public.users where id = %s", row).fetchall()
+    share = place.own.execute("select organization_id, id from public.users where id = %s", (person,)).fetchall()
     with place.connect() as connection:
         whole = timed(lambda: _rebuild_share(connection, share))
     vacuum(place.admin, "public.activity_statistics")
@@ -184,8 +185,8 @@ def _long_history(place: Workplace, size: Size) -> Iterator[Figure]:
     for what, day in (("the last day", "current_date - 1"), ("a day three years ago", "current_date - 1095")):
         place.own.execute(
             "insert into private.statistics_marks (organization_id, user_id, day, rings)"
-            f" select organization_id, id, {day}, false from public.users where id = %s",
-            row,
+            f" select organization_id, id, {day}, false from public.users where id = %s".encode(),
+            (person,),
         )
         ours, limit = alternating(size.rounds, partial(_drained, place), partial(_floor_of_the_touched, place))
         place.admin.execute("truncate private.statistics_marks")
@@ -237,9 +238,9 @@ def _whole_history(place: Workplace, people: int) -> float:
 
 
 def _rebuild_share(connection: psycopg.Connection[Any], share: list[tuple[UUID, UUID]]) -> None:
-    for first in range(0, len(share), CHUNK):
-        organization_id, start = share[first]
-        end = share[first + CHUNK][1] if first + CHUNK < len(share) else None
+    for begin in range(0, len(share), CHUNK):
+        organization_id, start = share[begin]
+        end = share[begin + CHUNK][1] if begin + CHUNK < len(share) else None
         last = share[-1][1]
         connection.execute(
             "select private.rebuild_statistics(%s, %s,"
@@ -249,7 +250,7 @@ def _rebuild_share(connection: psycopg.Connection[Any], share: list[tuple[UUID, 
 
 
 def _execute(connection: psycopg.Connection[Any], query: str, params: tuple[UUID, UUID]) -> None:
-    connection.execute(query, params)
+    connection.execute(query.encode(), params)
 
 
 def _in_parallel(place: Workplace, works: list[Any]) -> float:

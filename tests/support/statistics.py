@@ -1,6 +1,7 @@
 """Statistics judged from outside: what every row must say, each column by one plain query over the activities.
 
-Nothing of `supabase/schemas/20_statistics` is used: neither its functions nor the order in which it works. Slow on purpose.
+Nothing of `supabase/schemas/20_statistics` is used: neither its functions nor the order in which it works. Slow
+on purpose.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ select b.user_id, b.type, b.starts at time zone 'UTC' as starts, ({column}) as v
 _OF_THE_BUCKET = """
 from public.activities a
 where a.organization_id = %(organization)s and a.user_id = b.user_id and a.status = 'completed'
-  and (b.type = 'all_time' or (a.occurred_at at time zone 'UTC' >= b.starts and a.occurred_at at time zone 'UTC' < b.ends))
+  and (b.type = 'all_time'
+    or (a.occurred_at at time zone 'UTC' >= b.starts and a.occurred_at at time zone 'UTC' < b.ends))
 """
 # The last day that counts: that of a period that is over; of one still open today, or yesterday while today is empty.
 _STREAK = """
@@ -65,7 +67,8 @@ COLUMNS = {
     "phone_call_count": f"select count(*) {_OF_THE_BUCKET} and a.activity_type_id = 'phone-call'",
     "group_activity_count": f"""
         select count(*) {_OF_THE_BUCKET} and a.activity_type_id in (
-          select t.id from public.activity_types t where t.organization_id = %(organization)s and t.category = 'group')""",
+          select t.id from public.activity_types t
+          where t.organization_id = %(organization)s and t.category = 'group')""",
     "proxy_activity_count": f"select count(*) {_OF_THE_BUCKET} and a.proxy_registered_by is not null",
     "last_activity_date": f"select max(a.occurred_at) {_OF_THE_BUCKET}",
     "streak_days": _STREAK,
@@ -79,7 +82,8 @@ COLUMNS = {
               where c.organization_id = %(organization)s and c.activity_id = a.id))
             and r.effective_from = (
               select max(l.effective_from) from public.bufdir_rules l
-              where l.organization_id = %(organization)s and l.effective_from <= (a.occurred_at at time zone 'UTC')::date))""",
+              where l.organization_id = %(organization)s
+                and l.effective_from <= (a.occurred_at at time zone 'UTC')::date))""",
 }
 
 
@@ -137,7 +141,5 @@ def drain_all(connection: psycopg.Connection[Any], now: datetime | None = None, 
 def assert_right(connection: psycopg.Connection[Any], organization_ids: Iterable[UUID], now: datetime) -> None:
     """Every row of these organisations is what its activities say, and there is no row more."""
     for organization_id in organization_ids:
-        found = differences(
-            expected_rows(connection, organization_id, now), stored_rows(connection, organization_id)
-        )
+        found = differences(expected_rows(connection, organization_id, now), stored_rows(connection, organization_id))
         assert not found, "\n".join(found)

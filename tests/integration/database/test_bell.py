@@ -95,7 +95,9 @@ def test_a_changed_byte_does_not_verify(database: Database, mentor: dict[str, UU
         Webhook(SECRET).verify(bytes(call["body"]) + b" ", call["headers"])
 
 
-def test_a_secret_with_and_without_its_prefix_signs_alike(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+def test_a_secret_with_and_without_its_prefix_signs_alike(
+    database: Database, mentor: dict[str, UUID], bell: str
+) -> None:
     set_vault(database, secret=SECRET.removeprefix("whsec_"))
     with writer(database) as connection:
         write(connection, mentor)
@@ -131,7 +133,9 @@ def test_a_rollback_rings_for_nobody(database: Database, mentor: dict[str, UUID]
     assert marks(database, mentor, bell) == 0
 
 
-def test_writers_that_come_at_once_ring_once_between_them(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+def test_writers_that_come_at_once_ring_once_between_them(
+    database: Database, mentor: dict[str, UUID], bell: str
+) -> None:
     for _ in range(10):
         with writer(database) as connection:
             write(connection, mentor)
@@ -139,7 +143,9 @@ def test_writers_that_come_at_once_ring_once_between_them(database: Database, me
     assert marks(database, mentor, bell) == 10
 
 
-def test_a_long_transaction_that_has_marked_silences_nobody(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+def test_a_long_transaction_that_has_marked_silences_nobody(
+    database: Database, mentor: dict[str, UUID], bell: str
+) -> None:
     with writer(database) as long_one:
         write(long_one, mentor)
         with writer(database) as short_one:
@@ -219,7 +225,9 @@ def test_a_bell_that_cannot_be_rung_warns_and_fails_nobody(
         assert not hidden or hidden.removeprefix("whsec_") not in said
 
 
-def test_somebody_without_any_right_to_vault_or_bells_rings(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+def test_somebody_without_any_right_to_vault_or_bells_rings(
+    database: Database, mentor: dict[str, UUID], bell: str
+) -> None:
     login = database.value("insert into auth.users (id) values (gen_random_uuid()) returning id")
     database.execute(
         "insert into public.user_logins values (%(login)s, %(organization_id)s, %(user_id)s)",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.support.database import Database
 from tests.support.statistics import assert_right, drain_all
@@ -44,9 +45,7 @@ class Programme:
         return auth_user_id
 
     def contact(self) -> UUID:
-        return self.database.value(
-            "insert into public.contacts (organization_id) values (%s) returning id", (self.id,)
-        )
+        return self.database.value("insert into public.contacts (organization_id) values (%s) returning id", (self.id,))
 
     def activity(
         self,
@@ -67,15 +66,17 @@ class Programme:
             **columns,
         }
         execute = connection.execute if connection else self.database.execute
-        places = ", ".join(["%s"] * len(values))
-        execute(f"insert into public.activities ({', '.join(values)}) values ({places})".encode(), list(values.values()))
+        insert = sql.SQL("insert into public.activities ({}) values ({})").format(
+            sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join([sql.Placeholder()] * len(values))
+        )
+        execute(insert, list(values.values()))
         for contact_id in contacts:
             execute("insert into public.activity_contacts values (%s, %s, %s)", (self.id, values["id"], contact_id))
         return values["id"]
 
     def change(self, activity_id: UUID, **columns: Any) -> None:
         self.database.execute(
-            f"update public.activities set {', '.join(f'{name} = %s' for name in columns)} where id = %s".encode(),
+            f"update public.activities set {', '.join(f'{name} = %s' for name in columns)} where id = %s",
             [*columns.values(), activity_id],
         )
 
@@ -103,7 +104,9 @@ class Programme:
         return self.row(user_id, period, start).get("streak_days")
 
     def marks(self) -> int:
-        return self.database.value("select count(*) from private.statistics_marks where organization_id = %s", (self.id,))
+        return self.database.value(
+            "select count(*) from private.statistics_marks where organization_id = %s", (self.id,)
+        )
 
 
 @pytest.fixture

@@ -179,7 +179,9 @@ def test_a_contact_added_while_its_activity_is_completed_is_counted(programme: P
     programme.assert_right()
 
 
-def test_a_contact_erased_while_an_activity_moves_is_forgotten_where_it_went(programme: Programme, mentor: UUID) -> None:
+def test_a_contact_erased_while_an_activity_moves_is_forgotten_where_it_went(
+    programme: Programme, mentor: UUID
+) -> None:
     other, contact = programme.person(), programme.contact()
     activity = programme.activity(mentor, NOW - timedelta(hours=1), contact)
     programme.drain()
@@ -206,7 +208,7 @@ def test_an_activity_drained_before_a_change_of_rules_commits_is_judged_by_it_in
 ) -> None:
     """The change cannot see the activity, which is written after it; the drain cannot see the change."""
     if prepare:
-        programme.database.execute(f"insert into public.bufdir_rules values {prepare}".encode(), {"id": programme.id})
+        programme.database.execute(f"insert into public.bufdir_rules values {prepare}", {"id": programme.id})
     with programme.database.connect(autocommit=False) as admin, programme.database.connect() as drainer:
         admin.execute(change.encode(), {"id": programme.id})
         programme.activity(mentor)
@@ -290,7 +292,8 @@ def test_who_is_erased_while_their_marks_are_drained_is_erased_without_a_deadloc
     """Many times, because it is about who takes which lock first."""
     for _ in range(12):
         each = Programme(
-            programme.database, programme.database.value("insert into public.organizations (name) values ('G') returning id")
+            programme.database,
+            programme.database.value("insert into public.organizations (name) values ('G') returning id"),
         )
         people = [each.person() for _ in range(3)]
         for user_id in people:
@@ -357,7 +360,7 @@ def test_a_drain_that_meets_an_erasure_under_way_waits_and_goes_on(programme: Pr
 def test_a_truncate_empties_what_it_must_and_stops_no_drain(programme: Programme, mentor: UUID, tables: str) -> None:
     programme.activity(mentor, NOW - timedelta(hours=1), programme.contact())
     programme.drain()
-    programme.database.execute(f"truncate {tables}".encode())
+    programme.database.execute(f"truncate {tables}")
     programme.drain()
     assert programme.marks() == 0
     programme.assert_right()

@@ -1,4 +1,4 @@
-"""Rebuilding everything and comparing everything: in chunks, resumed, beside writers, with a report of what was wrong."""
+"""Rebuilding and comparing everything: in chunks, resumed, beside writers, with a report of what was wrong."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ def drift(programme: Programme) -> dict[UUID, int]:
 def spoil(programme: Programme, user_id: UUID) -> None:
     """One row says too much, one is gone, one should not be there."""
     execute = programme.database.execute
-    execute("update public.activity_statistics set total_activities = 99 where user_id = %s and period_type = 'year'", (user_id,))
+    execute(
+        "update public.activity_statistics set total_activities = 99 where user_id = %s and period_type = 'year'",
+        (user_id,),
+    )
     execute("delete from public.activity_statistics where user_id = %s and period_type = 'quarter'", (user_id,))
     execute(
         "insert into public.activity_statistics (organization_id, user_id, period_type, period_start, period_end)"
@@ -132,7 +135,8 @@ def test_a_reconcile_of_what_is_right_changes_and_reports_nothing(programme: Pro
 def test_a_reconcile_repairs_drift_and_says_whose_it_was(programme: Programme, people: list[UUID]) -> None:
     spoil(programme, people[1])
     programme.database.execute(
-        "update public.activity_statistics set streak_days = 50 where user_id = %s and period_type = 'all_time'", (people[5],)
+        "update public.activity_statistics set streak_days = 50 where user_id = %s and period_type = 'all_time'",
+        (people[5],),
     )
     report = run(programme, RECONCILE)
     assert report["counts"]["statistics"]["people_with_drift"] == 2

@@ -19,7 +19,8 @@ JOINED = NOW - timedelta(days=400)
 def quiet(programme: Programme) -> Iterator[UUID]:
     """A mentor who is due: joined long ago, last active 30 days ago, and that is drained."""
     programme.database.execute(
-        "insert into public.scenario_rules (organization_id, type, name, is_enabled) values (%s, 'inactivity', 'quiet', true)",
+        "insert into public.scenario_rules (organization_id, type, name, is_enabled)"
+        " values (%s, 'inactivity', 'quiet', true)",
         (programme.id,),
     )
     user_id = programme.person()
@@ -41,7 +42,9 @@ def told(programme: Programme) -> list[UUID]:
     run = programme.database.value("select public.start_run('scenario-evaluation', %s)", (holder,))
     while not programme.database.value("select public.evaluate_chunk(%s, %s)", (run["run_id"], holder))["done"]:
         pass
-    rows = programme.database.rows("select user_id from public.notifications where organization_id = %s", (programme.id,))
+    rows = programme.database.rows(
+        "select user_id from public.notifications where organization_id = %s", (programme.id,)
+    )
     return [row["user_id"] for row in rows]
 
 
