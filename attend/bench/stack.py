@@ -65,9 +65,9 @@ class Whole:
         return answer.json()
 
     def engine_megabytes(self) -> float:
-        """Resident memory of the engine's largest process: its worker."""
-        group = self.stack.pid(ENGINE)
-        return max(_resident_megabytes(pid) for pid in _with_children(group))
+        """Resident memory of the engine's worker; the server's own process, which only forks, does not count."""
+        server = self.stack.pid(ENGINE)
+        return max(_resident_megabytes(pid) for pid in _children(server) or [server])
 
 
 @contextmanager
@@ -83,9 +83,10 @@ def whole() -> Iterator[Whole]:
             place.admin.close()
 
 
-def _with_children(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [pid, *(int(child) for child in children.read_text().split())] if children.exists() else [pid]
+def _children(pid: int) -> list[int]:
+    """Of all threads of a process, where the kernel tells."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for children in listed for child in children.read_text().split()]
 
 
 def _resident_megabytes(pid: int) -> float:
