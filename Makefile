@@ -23,6 +23,8 @@ TOOLS := node_modules/.installed
 
 FUNCTIONS := $(subst _,-,$(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/main.py)))))
 SEED ?= 7
+# Test processes side by side; a file stays with one of them, because its stack and its database do.
+WORKERS ?= 2
 SIZE ?= small
 ARGS ?=
 
@@ -53,11 +55,11 @@ build: $(PROJECT) ## Assemble every function's deployable folder under build/
 
 .PHONY: test
 test: $(PROJECT) $(TOOLS) ## Run the test suite (ARGS="-k inactivity" narrows it)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-unexposed
 test-unexposed: $(PROJECT) $(TOOLS) ## Run it where new tables are not exposed to the API roles by default
-	ATTEND_EXPOSE_NEW_TABLES=false $(BIN)/pytest $(ARGS)
+	ATTEND_EXPOSE_NEW_TABLES=false $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
