@@ -17,6 +17,7 @@ TABLES = (
     "public.scenario_rules",
     "public.users",
     "public.activities",
+    "public.activity_statistics",
     "public.notification_preferences",
 )
 EFFECTS = (
@@ -59,6 +60,13 @@ from (
 cross join generate_series(0, 2) k
 order by k, random()
 """
+# What was computed long ago of all of them, as far as the scenarios read it.
+_STATISTICS = """
+insert into public.activity_statistics (organization_id, user_id, period_type, total_activities, last_activity_date)
+select a.organization_id, a.user_id, 'all_time', count(*), max(a.occurred_at)
+from public.activities a
+group by a.organization_id, a.user_id
+"""
 _OPT_OUTS = """
 insert into public.notification_preferences (organization_id, user_id, scenario, is_enabled)
 select u.organization_id, u.id, 'all', false
@@ -75,7 +83,7 @@ def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) ->
     admin.execute("truncate private.runs, private.webhook_deliveries")
     numbers = {"people": people, "organizations": organizations, "due_per_mille": DUE_PER_MILLE}
     admin.execute("set session_replication_role = replica")
-    for statement in (_ORGANIZATIONS, _TYPES, _RULES, _USERS, _ACTIVITIES, _OPT_OUTS):
+    for statement in (_ORGANIZATIONS, _TYPES, _RULES, _USERS, _ACTIVITIES, _STATISTICS, _OPT_OUTS):
         admin.execute(statement.encode(), numbers)
     admin.execute("set session_replication_role = origin")
     vacuum(admin, *TABLES)

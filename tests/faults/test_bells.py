@@ -27,11 +27,13 @@ def _bells_dropped(world: World) -> Iterator[None]:
 @contextmanager
 def _no_bells(world: World) -> Iterator[None]:
     """Not even queued: as where the bell's trigger was dropped."""
-    world.rows("alter table private.scenario_marks disable trigger scenario_marks_ring_bell")
+    for marks in ("scenario_marks", "statistics_marks"):
+        world.rows(f"alter table private.{marks} disable trigger {marks}_ring_bell")
     try:
         yield
     finally:
-        world.rows("alter table private.scenario_marks enable trigger scenario_marks_ring_bell")
+        for marks in ("scenario_marks", "statistics_marks"):
+            world.rows(f"alter table private.{marks} enable trigger {marks}_ring_bell")
 
 
 def _people(told: Told) -> list[UUID]:
@@ -151,6 +153,8 @@ def test_with_every_bell_off_an_activity_logged_a_second_before_the_tick_means_n
                 (active_again,),
             )
         assert world.marks() == len(active_again), "nobody has drained before the tick"
+        stale = "select count(*) from private.statistics_marks"
+        assert world.value(stale) == len(active_again), "the figures still say what they said before"
         world.tick()
         world.finished()
     world.assert_told(expected - _only(expected, active_again))
