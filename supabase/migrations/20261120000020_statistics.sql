@@ -540,7 +540,8 @@ begin
   ), removed as (
     delete from public.activity_statistics s
     using computed c
-    where s.organization_id = p_organization_id and s.user_id = c.user_id and s.period_type = c.period_type
+    -- "is true" leaves only the indexes led by the person: the organisation's would be read whole while the table is young.
+    where (s.organization_id = p_organization_id) is true and s.user_id = c.user_id and s.period_type = c.period_type
       and s.period_start = c.period_start and c.total_activities = 0
     returning s.user_id
   ), written as (
@@ -579,47 +580,46 @@ comment on function private.recompute_buckets(uuid, uuid[], uuid[], date[], bool
 revoke all on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_buckets(uuid, uuid[], uuid[], date[], boolean) to service_role;
 
-create function private.recompute_day_streaks(p_organization_id uuid, p_touched_users uuid[], p_touched_days date[])
-returns table (user_id uuid, rows_changed bigint)
+create function private.recompute_day_streaks(p_organization_id uuid, p_dirty_users uuid[], p_dirty_days date[])
+returns table (user_id uuid, day date)
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 begin
+  -- Nothing before the first dirty day can have changed, and what stands on the day before it is right: it is counted on
+  -- from there. Probes are laterals that nothing may flatten: of a young table the planner knows nothing, and would
+  -- rather read every day of the organisation; "is true" takes the organisation out of every index's reach, so that only
+  -- those led by the person are left.
   return query
-  -- Every look-up is a probe of its own (offset 0): joins would be planned by estimates, and scan the organisation's rows for
-  -- as long as the table is young.
-  with active as (
-    select s.id, t.user_id, t.day, t.day - (row_number() over (partition by t.user_id order by t.day))::integer as island
-    from unnest(p_touched_users, p_touched_days) as t (user_id, day)
+  with since as (
+    select d.user_id, min(d.day) - 1 as day from unnest(p_dirty_users, p_dirty_days) as d (user_id, day) group by d.user_id
+  ), active as (
+    select s.user_id, r.id, r.day, r.streak_days, s.day as before_day,
+      r.day - (row_number() over (partition by s.user_id order by r.day))::integer as island
+    from since s
     cross join lateral (
-      select d.id from public.activity_statistics d
-      where d.organization_id = p_organization_id and d.user_id = t.user_id and d.period_type = 'day'
-        and d.period_start = t.day::timestamp at time zone 'UTC'
-      offset 0) s
-  ), island as materialized (
-    -- The day before an island was not touched, so what stands there is right.
-    select i.user_id, i.island, i.first_day, coalesce((
-        select b.streak_days from public.activity_statistics b
-        where b.organization_id = p_organization_id and b.user_id = i.user_id and b.period_type = 'day'
-          and b.period_start = (i.first_day - 1)::timestamp at time zone 'UTC'), 0) as days_before
-    from (select a.user_id, a.island, min(a.day) as first_day from active a group by a.user_id, a.island) i
+      select r.id, (r.period_start at time zone 'UTC')::date as day, r.streak_days
+      from public.activity_statistics r
+      where (r.organization_id = p_organization_id) is true and r.user_id = s.user_id and r.period_type = 'day'
+        and r.period_start >= s.day::timestamp at time zone 'UTC'
+      offset 0) r
   ), streak as (
-    select a.id, a.day - i.first_day + 1 + i.days_before as streak_days
+    select a.user_id, a.id, a.day, a.before_day, a.streak_days as was,
+      a.day - first_value(a.day) over w
+        + case when first_value(a.day) over w = a.before_day then first_value(a.streak_days) over w else 1 end as streak_days
     from active a
-    join island i on i.user_id = a.user_id and i.island = a.island
-  ), written as (
-    update public.activity_statistics s
-    set streak_days = k.streak_days, computed_at = now(), updated_at = now()
-    from streak k
-    where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days
-    returning s.user_id
+    window w as (partition by a.user_id, a.island order by a.day)
   )
-  select w.user_id, count(*) from written w group by w.user_id;
+  update public.activity_statistics s
+  set streak_days = k.streak_days, computed_at = now(), updated_at = now()
+  from (select k.* from streak k where k.day > k.before_day and k.was is distinct from k.streak_days offset 0) k
+  where s.organization_id = p_organization_id and s.id = k.id
+  returning s.user_id, k.day;
 end;
 $$;
 comment on function private.recompute_day_streaks(uuid, uuid[], date[]) is
-  'Streaks of the day rows among the touched days, counted on from the day before each run of them. Returns how many rows of whom it changed.';
+  'Streaks of the day rows from each person''s first dirty day on, counted on from the day before it. Returns whose rows of which days it changed.';
 revoke all on function private.recompute_day_streaks(uuid, uuid[], date[]) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_day_streaks(uuid, uuid[], date[]) to service_role;
 
@@ -638,40 +638,37 @@ begin
     select t.user_id, min(t.day)::timestamp at time zone 'UTC' as first_day, max(t.day)::timestamp at time zone 'UTC' as last_day
     from unnest(p_touched_users, p_touched_days) as t (user_id, day)
     group by t.user_id
-  ), overlapping as (
-    select s.user_id, s.id, s.period_end
-    from span
-    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = span.user_id
-      and s.period_type = any ('{week,month,quarter,year}')
-      and s.period_start > span.first_day - interval '366 days' and s.period_start <= span.last_day and s.period_end > span.first_day
-    union all
-    select s.user_id, s.id, null
-    from public.activity_statistics s
-    where s.organization_id = p_organization_id and s.user_id = any (p_users) and s.period_type = 'all_time'
+  ), touched as materialized (
+    select u.id as user_id, l.last_activity_date, r.id, r.period_end, r.streak_days
+    from unnest(p_users) as u (id)
+    cross join lateral (
+      select l.id, l.last_activity_date, l.streak_days from public.activity_statistics l
+      where (l.organization_id = p_organization_id) is true and l.user_id = u.id and l.period_type = 'all_time' offset 0) l
+    left join span on span.user_id = u.id
+    cross join lateral (
+      select l.id, null::timestamptz as period_end, l.streak_days
+      union all
+      select s.id, s.period_end, s.streak_days
+      from public.activity_statistics s
+      where (s.organization_id = p_organization_id) is true and s.user_id = u.id and s.period_type = any ('{week,month,quarter,year}')
+        and s.period_start > span.first_day - interval '366 days' and s.period_start <= span.last_day and s.period_end > span.first_day
+      offset 0) r
   ), streak as (
     -- A row's streak is that of its last day; while it is open, that of the last active day if that is today or yesterday.
-    select o.id, coalesce((
-        select d.streak_days from public.activity_statistics d
-        where d.organization_id = p_organization_id and d.user_id = o.user_id and d.period_type = 'day'
-          and d.period_start = case
-            when o.period_end <= v_today then o.period_end - interval '24 hours'
-            when o.last_activity_date >= v_today - interval '24 hours' then
-              date_trunc('day', o.last_activity_date at time zone 'UTC') at time zone 'UTC'
-          end), 0) as streak_days
-    from (
-      select l.user_id, r.id, r.period_end, l.last_activity_date
-      from unnest(p_users) as u (id)
-      cross join lateral (
-        select s.user_id, s.last_activity_date from public.activity_statistics s
-        where s.organization_id = p_organization_id and s.user_id = u.id and s.period_type = 'all_time'
-        offset 0) l
-      join overlapping r on r.user_id = l.user_id
-    ) o
+    select t.user_id, t.id, t.streak_days as was, coalesce((
+      select d.streak_days from public.activity_statistics d
+      where (d.organization_id = p_organization_id) is true and d.user_id = t.user_id and d.period_type = 'day'
+        and d.period_start = case
+          when t.period_end <= v_today then t.period_end - interval '24 hours'
+          when t.last_activity_date >= v_today - interval '24 hours' then
+            date_trunc('day', t.last_activity_date at time zone 'UTC') at time zone 'UTC'
+        end), 0) as streak_days
+    from touched t
   ), written as (
     update public.activity_statistics s
     set streak_days = k.streak_days, computed_at = now(), updated_at = now()
-    from streak k
-    where s.organization_id = p_organization_id and s.id = k.id and s.streak_days is distinct from k.streak_days
+    from (select k.* from streak k where k.was is distinct from k.streak_days offset 0) k
+    where s.organization_id = p_organization_id and s.id = k.id
     returning s.user_id
   )
   select w.user_id, count(*) from written w group by w.user_id;
@@ -743,28 +740,19 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_touched_users uuid[];
-  v_touched_days date[];
+  v_changed_users uuid[];
+  v_changed_days date[];
 begin
-  -- A day more or less changes the streak of every day that follows it without a gap. Day rows are the list of active days.
-  with recursive touched as (
-    select d.user_id, d.day from unnest(p_dirty_users, p_dirty_days) as d (user_id, day)
-    union
-    select t.user_id, t.day + 1
-    from touched t
-    join public.activity_statistics s on s.organization_id = p_organization_id and s.user_id = t.user_id
-      and s.period_type = 'day' and s.period_start = (t.day + 1)::timestamp at time zone 'UTC'
-  )
-  select array_agg(t.user_id), array_agg(t.day) into v_touched_users, v_touched_days from touched t;
-
-  return query select d.user_id, d.rows_changed
-  from private.recompute_day_streaks(p_organization_id, v_touched_users, v_touched_days) d;
+  select coalesce(array_agg(d.user_id), '{}'), coalesce(array_agg(d.day), '{}') into v_changed_users, v_changed_days
+  from private.recompute_day_streaks(p_organization_id, p_dirty_users, p_dirty_days) d;
+  return query select c.user_id, count(*) from unnest(v_changed_users) as c (user_id) group by c.user_id;
   return query select l.user_id, l.rows_changed
-  from private.recompute_longer_streaks(p_organization_id, p_users, v_touched_users, v_touched_days, p_now) l;
+  from private.recompute_longer_streaks(
+    p_organization_id, p_users, p_dirty_users || v_changed_users, p_dirty_days || v_changed_days, p_now) l;
 end;
 $$;
 comment on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz) is
-  'Streaks of the dirty days, of the days that follow them without a gap, and of the longer periods that overlap these, as of p_now. Needs the day rows right. For private.recompute_statistics, which holds the locks.';
+  'Streaks of the dirty days, of the days that follow them, and of the longer periods that overlap what changed, as of p_now. Needs the day rows right. For private.recompute_statistics, which holds the locks.';
 revoke all on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_streaks(uuid, uuid[], uuid[], date[], timestamptz) to service_role;
 
