@@ -247,7 +247,9 @@ class Edits(RuleBasedStateMachine):
     @rule(session=sessions, commits=st.sampled_from([True, True, False]))
     def end(self, session: int, commits: bool) -> None:
         if self.in_transaction[session]:
-            self.sessions[session].execute("commit" if commits else "rollback")
+            # A changed rule waits at its commit for a drain under way; who cannot wait is rolled back, and that is all.
+            with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                self.sessions[session].execute("commit" if commits else "rollback")
             self.in_transaction[session] = False
 
     @rule(step=st.sampled_from([timedelta(hours=5), timedelta(days=1), timedelta(days=1), timedelta(days=33)]))
