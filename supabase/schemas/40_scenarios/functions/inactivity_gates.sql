@@ -41,6 +41,7 @@ begin
       and (p_from_user is null or f.user_id >= p_from_user)
       and (p_to_user is null or f.user_id < p_to_user)
       and (p_user_ids is null or f.user_id = any (p_user_ids))
+    offset 0
   ) m
   -- Two probes for each of the few who match, so that a chunk costs the same however many have been told before.
   left join lateral (
@@ -51,8 +52,10 @@ begin
       (select cd.last_triggered_at + make_interval(hours => 24 * m.cooldown_days) from private.cooldowns cd
        where cd.organization_id = p_organization_id and cd.user_id = m.user_id
          and cd.scenario = 'inactivity' and cd.subject = m.rule_id::text) as cooldown_until
-    -- Not in the join's condition, which is judged after both probes were made.
+    -- Without "offset 0" the planner lifts this condition into the join, where it is judged after both probes were made,
+    -- and writes out every expression of m as often as it is named.
     where m.unmatched_gate is null
+    offset 0
   ) p on true;
 end;
 $$;
