@@ -599,7 +599,7 @@ begin
       r.day - (row_number() over (partition by s.user_id order by r.day))::integer as island
     from since s
     cross join lateral (
-      select r.id, (r.period_start at time zone 'UTC')::date as day, r.streak_days
+      select r.ctid as id, (r.period_start at time zone 'UTC')::date as day, r.streak_days
       from public.activity_statistics r
       where (r.organization_id = p_organization_id) is true and r.user_id = s.user_id and r.period_type = 'day'
         and r.period_start >= s.day::timestamp at time zone 'UTC'
@@ -614,7 +614,8 @@ begin
   update public.activity_statistics s
   set streak_days = k.streak_days, computed_at = now(), updated_at = now()
   from (select k.* from streak k where k.day > k.before_day and k.was is distinct from k.streak_days offset 0) k
-  where s.organization_id = p_organization_id and s.id = k.id
+  -- By row address: when autovacuum comes in the midst of a chunk, the key looks no better than the organisation's index.
+  where s.ctid = k.id
   returning s.user_id, k.day;
 end;
 $$;
@@ -642,13 +643,13 @@ begin
     select u.id as user_id, l.last_activity_date, r.id, r.period_end, r.streak_days
     from unnest(p_users) as u (id)
     cross join lateral (
-      select l.id, l.last_activity_date, l.streak_days from public.activity_statistics l
+      select l.ctid as id, l.last_activity_date, l.streak_days from public.activity_statistics l
       where (l.organization_id = p_organization_id) is true and l.user_id = u.id and l.period_type = 'all_time' offset 0) l
     left join span on span.user_id = u.id
     cross join lateral (
       select l.id, null::timestamptz as period_end, l.streak_days
       union all
-      select s.id, s.period_end, s.streak_days
+      select s.ctid as id, s.period_end, s.streak_days
       from public.activity_statistics s
       where (s.organization_id = p_organization_id) is true and s.user_id = u.id and s.period_type = any ('{week,month,quarter,year}')
         and s.period_start > span.first_day - interval '366 days' and s.period_start <= span.last_day and s.period_end > span.first_day
@@ -668,7 +669,8 @@ begin
     update public.activity_statistics s
     set streak_days = k.streak_days, computed_at = now(), updated_at = now()
     from (select k.* from streak k where k.was is distinct from k.streak_days offset 0) k
-    where s.organization_id = p_organization_id and s.id = k.id
+    -- By row address, as in private.recompute_day_streaks.
+    where s.ctid = k.id
     returning s.user_id
   )
   select w.user_id, count(*) from written w group by w.user_id;

@@ -17,13 +17,13 @@ begin
     select u.id as user_id, l.last_activity_date, r.id, r.period_end, r.streak_days
     from unnest(p_users) as u (id)
     cross join lateral (
-      select l.id, l.last_activity_date, l.streak_days from public.activity_statistics l
+      select l.ctid as id, l.last_activity_date, l.streak_days from public.activity_statistics l
       where (l.organization_id = p_organization_id) is true and l.user_id = u.id and l.period_type = 'all_time' offset 0) l
     left join span on span.user_id = u.id
     cross join lateral (
       select l.id, null::timestamptz as period_end, l.streak_days
       union all
-      select s.id, s.period_end, s.streak_days
+      select s.ctid as id, s.period_end, s.streak_days
       from public.activity_statistics s
       where (s.organization_id = p_organization_id) is true and s.user_id = u.id and s.period_type = any ('{week,month,quarter,year}')
         and s.period_start > span.first_day - interval '366 days' and s.period_start <= span.last_day and s.period_end > span.first_day
@@ -43,7 +43,8 @@ begin
     update public.activity_statistics s
     set streak_days = k.streak_days, computed_at = now(), updated_at = now()
     from (select k.* from streak k where k.was is distinct from k.streak_days offset 0) k
-    where s.organization_id = p_organization_id and s.id = k.id
+    -- By row address, as in private.recompute_day_streaks.
+    where s.ctid = k.id
     returning s.user_id
   )
   select w.user_id, count(*) from written w group by w.user_id;
