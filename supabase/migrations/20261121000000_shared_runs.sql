@@ -54,7 +54,7 @@ declare
   v_id bigint;
 begin
   loop
-    -- Locked: who holds which slice does not change meanwhile. Not "for update": references to the run stay possible.
+    -- Locked, so that nobody else takes a slice meanwhile, nor finishes the run.
     select r.id into v_id from private.runs r where r.kind = p_kind and r.state <> 'finished' for no key update;
     exit when found;
     -- Refused when another began one a moment before, which is then found, unless it is finished by then.
@@ -106,18 +106,18 @@ begin
     raise exception using errcode = 'PT400', message = 'chunk_size_out_of_range',
       detail = jsonb_build_object('chunk_size', p_limit, 'minimum', 1, 'maximum', 100000)::text;
   end if;
-  -- One statement, so that the people counted and the person who follows them are of one snapshot. The limit keeps a
-  -- range over organisations, which is estimated by its first column alone, from being read as a scan of everybody.
+  -- One statement, so that the people counted and the person who follows them are of one snapshot. Where the range ends is
+  -- asked outside: as a condition of the index it would be read to the end of the organisation in search of one more.
   return query
     select p.organization_id, (count(*) filter (where p.nth <= p_limit))::integer, (array_agg(p.id) filter (where p.nth > p_limit))[1]
     from (
       select u.organization_id, u.id, row_number() over (order by u.organization_id, u.id) as nth
       from public.users u
       where (u.organization_id, u.id) >= (p_from_organization, p_from_user)
-        and (p_to_organization is null or (u.organization_id, u.id) < (p_to_organization, p_to_user))
       order by u.organization_id, u.id
       limit p_limit + 1
     ) p
+    where p_to_organization is null or (p.organization_id, p.id) < (p_to_organization, p_to_user)
     group by p.organization_id
     order by p.organization_id;
 end;
@@ -232,7 +232,7 @@ declare
   v_is_done boolean;
 begin
   -- From here to the commit, which follows at once, this holder is alone: of two that end together the later sees that
-  -- nothing is left. Not "for update": references to the run stay possible.
+  -- nothing is left.
   perform from private.runs r where r.id = p_run_id for no key update;
   update private.run_slices s set lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
   where s.run_id = p_run_id and s.holder = p_holder;

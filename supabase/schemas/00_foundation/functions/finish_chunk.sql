@@ -10,7 +10,7 @@ declare
   v_is_done boolean;
 begin
   -- From here to the commit, which follows at once, this holder is alone: of two that end together the later sees that
-  -- nothing is left. Not "for update": references to the run stay possible.
+  -- nothing is left.
   perform from private.runs r where r.id = p_run_id for no key update;
   update private.run_slices s set lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
   where s.run_id = p_run_id and s.holder = p_holder;

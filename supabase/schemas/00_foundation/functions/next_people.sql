@@ -10,18 +10,18 @@ begin
     raise exception using errcode = 'PT400', message = 'chunk_size_out_of_range',
       detail = jsonb_build_object('chunk_size', p_limit, 'minimum', 1, 'maximum', 100000)::text;
   end if;
-  -- One statement, so that the people counted and the person who follows them are of one snapshot. The limit keeps a
-  -- range over organisations, which is estimated by its first column alone, from being read as a scan of everybody.
+  -- One statement, so that the people counted and the person who follows them are of one snapshot. Where the range ends is
+  -- asked outside: as a condition of the index it would be read to the end of the organisation in search of one more.
   return query
     select p.organization_id, (count(*) filter (where p.nth <= p_limit))::integer, (array_agg(p.id) filter (where p.nth > p_limit))[1]
     from (
       select u.organization_id, u.id, row_number() over (order by u.organization_id, u.id) as nth
       from public.users u
       where (u.organization_id, u.id) >= (p_from_organization, p_from_user)
-        and (p_to_organization is null or (u.organization_id, u.id) < (p_to_organization, p_to_user))
       order by u.organization_id, u.id
       limit p_limit + 1
     ) p
+    where p_to_organization is null or (p.organization_id, p.id) < (p_to_organization, p_to_user)
     group by p.organization_id
     order by p.organization_id;
 end;

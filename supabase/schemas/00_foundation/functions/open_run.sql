@@ -6,7 +6,7 @@ declare
   v_id bigint;
 begin
   loop
-    -- Locked: who holds which slice does not change meanwhile. Not "for update": references to the run stay possible.
+    -- Locked, so that nobody else takes a slice meanwhile, nor finishes the run.
     select r.id into v_id from private.runs r where r.kind = p_kind and r.state <> 'finished' for no key update;
     exit when found;
     -- Refused when another began one a moment before, which is then found, unless it is finished by then.
