@@ -179,7 +179,11 @@ def test_on_a_terminal_numbers_that_drift_while_it_asks_are_asked_again(terminal
         (("Papers", "--lead-days", "7,7"), ["lead_days cannot be 7, 7."]),
         (("Papers", "--lead-days", "30,soon"), ["'30,soon' is no list of whole numbers.", "--lead-days 30,7"]),
         (("Papers", "--activation", "skip"), ["Certificates that have not expired yet"]),
-        (("Sessions", "--metric", "cups"), ["metric cannot be cups.", "sessions, hours or contacts"]),
+        (("Sessions", "--metric", "hours"), ["A rule keeps what it counts."]),
+        (
+            ("--type", "milestone", "--name", "x", "--enabled", "--metric", "cups"),
+            ["metric cannot be cups.", "sessions, hours or contacts"],
+        ),
         (("Sessions", "--period", "week"), ["Allowed: year or all_time."]),
         (("quiet", "--activation", "maybe"), ["--activation skip"]),
         (("quiet", "--activation", "spread"), ["--activation spread --days 7; allowed: 1 to 365."]),

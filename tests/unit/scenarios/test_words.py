@@ -151,8 +151,8 @@ def test_a_longer_lead_is_told_with_the_shorter() -> None:
 def test_every_gate_has_words() -> None:
     # The gates of docs/rules.md, in their order.
     gates = (
-        "rule_disabled person_inactive away not_matched already_celebrated before_effective crossing_too_old "
-        "superseded enough_reminders opted_out cooling_down capped quiet_hours would_send sent"
+        "quarantined rule_disabled person_inactive away not_matched already_celebrated before_effective "
+        "crossing_too_old superseded enough_reminders opted_out cooling_down capped quiet_hours would_send sent"
     )
     assert set(gates.split()) == set(words.GATES)
 
