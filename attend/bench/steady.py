@@ -52,7 +52,7 @@ def figures(whole: Whole, size: Size) -> Iterator[Figure]:
 
 
 def follow(whole: Whole, people: list[UUID]) -> list[float]:
-    """Writes one activity of each, evenly, by several writers; milliseconds from each commit to the row that shows it."""
+    """Writes one activity of each, evenly; milliseconds from each commit to the row that shows it."""
     written: dict[UUID, float] = {}
     seen: dict[UUID, float] = {}
     over = threading.Event()
