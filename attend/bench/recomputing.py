@@ -219,8 +219,9 @@ def _mark_a_day(place: Workplace, people: int) -> None:
     place.admin.execute(
         "insert into private.statistics_marks (organization_id, user_id, day, rings)"
         " select l.organization_id, l.user_id, (l.occurred_at at time zone 'UTC')::date, false"
-        " from (select id from public.users order by id limit %s) u"
-        " cross join lateral (select a.* from public.activities a where a.user_id = u.id limit 1) l",
+        " from (select organization_id, id from public.users order by id limit %s) u"
+        " cross join lateral (select a.* from public.activities a"
+        "  where a.organization_id = u.organization_id and a.user_id = u.id limit 1) l",
         (people,),
     )
     place.admin.execute("truncate private.scenario_marks")
