@@ -81,8 +81,10 @@ def serve(
     port = port or free_port()
     require_free_port(port, "functions")
     logs = Path(tempfile.mkdtemp(prefix="attend-serve-"))
-    # Only the exception gets us out of the waiting below, and nothing may be left running then.
+    # Only the exception gets us out of the waiting below, and nothing may be left running then. SIGINT too: it is
+    # ignored where a script starts us in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     processes: list[services.Service] = []
     try:
         with connect(target) as connection:

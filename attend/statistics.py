@@ -185,6 +185,8 @@ def _sentence(kind: RunKind, outcome: RunOutcome) -> str:
     match outcome.outcome:
         case "finished":
             return f"The {name} is finished: {done}. {rows.capitalize() or 'No rows'}."
+        case "in_progress" if outcome.stopped_by is None:
+            return f"Other processes work on what is left of the {name}: {done} so far."
         case "in_progress":
             return f"The {name} is paused after {done}. The same command continues it, and so does cron."
         case "busy":

@@ -1,8 +1,9 @@
 """The run ledger: long work in chunks, each one transaction, resumable by whoever comes next.
 
-A run is a row with a lease. One holder works at a time; a second caller hears "busy", or goes on with a run whose
-holder died. Work stops at its time budget, gives the lease back, and the next tick goes on from the cursor. What a
-chunk does is the caller's: this module only paces. Source: rules.md §3 "Scheduled run".
+A run is worked by everybody who asks, each on a slice of the people with a lease of its own. Who finds nothing left
+to take hears "busy"; the slice of a holder that died goes to the next once its lease is over. Work stops at its time
+budget, gives back what is in hand, and the next tick goes on there. What a chunk does is the caller's: this module
+only paces. Source: rules.md §3 "Scheduled run".
 """
 
 import asyncio
@@ -24,7 +25,10 @@ type Counts = dict[str, dict[str, int]]
 
 
 class RunStart(BaseModel):
-    """The ledger's answer to a holder who wants to work. `as_of` is the instant the whole run is evaluated at."""
+    """The ledger's answer to a holder who wants to work: it has people in hand, or is `busy` and others have.
+
+    `as_of` is the run's clock. When busy, `held_by` is whose lease ends first, at `lease_until`.
+    """
 
     state: Literal["started", "resumed", "busy"]
     run_id: int | None = None
@@ -34,15 +38,19 @@ class RunStart(BaseModel):
 
 
 class ChunkResult(BaseModel):
-    """What one chunk did; `done` ends the run."""
+    """What one chunk did. `done` ends the run; without `more` all that is left is in the hands of others."""
 
     done: bool
+    more: bool = True
     people: int = 0
     counts: Counts = {}
 
 
 class RunReport(BaseModel):
-    """The ledger's row, summed over all chunks of all holders. `state` may be one this version does not know."""
+    """The ledger's row, summed over all chunks of all holders. `state` may be one this version does not know.
+
+    `running`: somebody works on it, or died doing so. `in_progress`: it was given back by all.
+    """
 
     run_id: int
     kind: str
@@ -58,8 +66,9 @@ class RunReport(BaseModel):
 class RunOutcome(BaseModel):
     """How a call of `RunLedger.work` ended. All four are normal; what happens next is the same: the next tick looks.
 
-    `finished`: nobody is left. `in_progress`: stopped at the time budget or on shutdown, lease given back. `busy`:
-    another holder works. `lease_lost`: another holder took over in the middle, as after a long stall.
+    `finished`: nobody is left. `in_progress`: stopped at the time budget or on shutdown, what was in hand given back;
+    or, without `stopped_by`, others work on all that is left. `busy`: others did from the beginning. `lease_lost`:
+    another holder took over in the middle, as after a long stall.
     """
 
     outcome: Literal["finished", "in_progress", "busy", "lease_lost"]
@@ -86,7 +95,7 @@ class Pace:
 
 
 type Chunk = Callable[[int, UUID, int], Awaitable[ChunkResult]]
-"""Do the next `size` people of run `run_id` as `holder`, in one transaction that also moves the cursor."""
+"""Do `size` people that `holder` has in hand of run `run_id`, and take as many: in one transaction."""
 
 
 @dataclass(slots=True)
@@ -104,17 +113,25 @@ class RunLedger:
     def __init__(self, supabase: Supabase) -> None:
         self._supabase = supabase
 
-    async def start(self, kind: str, holder: UUID, lease_seconds: int, now: datetime | None = None) -> RunStart:
-        """Take the lease of the run in progress, or begin one. Repeatable: the same holder gets its own lease again.
+    async def start(
+        self, kind: str, holder: UUID, lease_seconds: int, people: int, now: datetime | None = None
+    ) -> RunStart:
+        """Join the open run or begin one, and take its next `people`. Repeatable: the same holder gets its own again.
 
         Raises:
             DatabaseError: any of its kinds.
         """
-        params = {"p_kind": kind, "p_holder": holder, "p_now": now, "p_lease_seconds": lease_seconds}
+        params = {
+            "p_kind": kind,
+            "p_holder": holder,
+            "p_now": now,
+            "p_lease_seconds": lease_seconds,
+            "p_chunk_size": people,
+        }
         return await self._supabase.rpc("start_run", params, RunStart)
 
     async def pause(self, run_id: int, holder: UUID) -> RunReport:
-        """Give the lease back. Repeatable: no effect for anybody but the holder.
+        """Give back what is in hand. Repeatable: no effect for anybody but the holder.
 
         Raises:
             DatabaseError: any of its kinds.
@@ -130,18 +147,19 @@ class RunLedger:
         return await self._supabase.rpc("run_report", {"p_run_id": run_id}, RunReport)
 
     async def work(self, kind: str, chunk: Chunk, pace: Pace, now: datetime | None = None) -> RunOutcome:
-        """Start or resume the run of `kind` and work through it, until it is done or time is over.
+        """Start or join the run of `kind` and work until nothing is left to take or time is over.
 
         At least one chunk is done, however small the budget, so that every tick makes progress. Cancellation and
-        shutdown let the chunk under way finish, then give the lease back. A chunk that exceeds the statement
-        time-out is halved instead of failing for ever.
+        shutdown let the chunk under way finish, then give back what is in hand. A chunk that exceeds the statement
+        time-out is halved instead of failing for ever. A clock `now` other than the run's is `busy` while others work
+        by that one.
 
         Raises:
-            DatabaseError: any of its kinds; the lease is given back if the database can be reached, and lapses
-                otherwise. Nothing done is undone: each chunk is a transaction.
+            DatabaseError: any of its kinds; what is in hand is given back if the database can be reached, and its
+                lease lapses otherwise. Nothing done is undone: each chunk is a transaction.
         """
         holder = uuid4()
-        start = await self.start(kind, holder, pace.lease_seconds, now)
+        start = await self.start(kind, holder, pace.lease_seconds, pace.chunk_size, now)
         if start.state == "busy" or start.run_id is None:
             log.info("run_busy", kind=kind, held_by=start.held_by)
             return RunOutcome(outcome="busy")
@@ -189,7 +207,7 @@ class RunLedger:
             progress.chunks += 1
             progress.people += result.people
             progress.longest = max(progress.longest, ended - began)
-            if result.done:
+            if result.done or not result.more:
                 return None
             if pace.stopping():
                 return "shutdown"

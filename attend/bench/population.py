@@ -80,7 +80,7 @@ def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) ->
     admin.execute("set statement_timeout = 0")
     clear_effects(admin)
     admin.execute("truncate public.organizations cascade")
-    admin.execute("truncate private.runs, private.webhook_deliveries")
+    admin.execute("truncate private.runs, private.run_slices, private.webhook_deliveries")
     numbers = {"people": people, "organizations": organizations, "due_per_mille": DUE_PER_MILLE}
     admin.execute("set session_replication_role = replica")
     for statement in (_ORGANIZATIONS, _TYPES, _RULES, _USERS, _ACTIVITIES, _STATISTICS, _OPT_OUTS):

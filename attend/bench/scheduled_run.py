@@ -16,7 +16,7 @@ TABLE = "scenarios"
 # The engine's default; so that SQL and function do the same transactions.
 CHUNK = 2_000
 _MEMORY_ALLOWED_MB = 20
-# When each chunk was committed, to the moment its cursor was written.
+# When each chunk was committed, to the moment its people were counted.
 _REMEMBER_CHUNKS = """
 create schema bench;
 create table bench.chunks (people bigint, at timestamptz);
@@ -97,7 +97,7 @@ def figures(whole: Whole, size: Size) -> Iterator[Figure]:
 
 def _settle(whole: Whole) -> None:
     clear_effects(whole.admin)
-    whole.admin.execute("truncate private.runs, bench.chunks")
+    whole.admin.execute("truncate private.runs, private.run_slices, bench.chunks")
     whole.admin.execute("update private.schedules set last_started_at = null, last_rung_at = null")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import random
 import signal
 import socket
 import sys
@@ -145,11 +146,20 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.0
     return True
 
 
+_QUIET_PORTS = range(20_000, 32_768)
+
+
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that was free a moment ago.
+
+    From below the range that outgoing connections take theirs from: a service that is started again must find its port
+    free, and whoever connected meanwhile would hold it.
+    """
+    for port in random.sample(_QUIET_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise PortTakenError("No port between 20000 and 32767 is free.", "Stop what uses them, or name ports with --port.")
 
 
 def require_free_port(port: int, purpose: str) -> None:

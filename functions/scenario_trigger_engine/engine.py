@@ -121,7 +121,7 @@ class ScenarioTriggerEngine:
     async def run_scheduled_evaluation(self, *, now: datetime | None = None) -> RunOutcome:
         """Evaluate everybody, in chunks, until done or until the time budget is over; the next call goes on.
 
-        Two at once are safe: one works, the other hears `busy`. A missed call needs no repair.
+        Several at once share the run; who finds nothing left hears `busy`. A missed call needs no repair.
 
         Raises:
             DatabaseError: any of its kinds. Chunks already done stay done.

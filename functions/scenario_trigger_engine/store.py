@@ -131,7 +131,7 @@ class ScenarioStore:
         """Start or resume the evaluation of everybody, and work until it is done or time is over."""
 
         async def chunk(run_id: int, holder: UUID, size: int) -> ChunkResult:
-            # Repeatable: the cursor moves in the transaction that has the effects, so a second attempt is the next
+            # Repeatable: the slice goes in the transaction that has the effects, so a second attempt is the next
             # chunk; what a lost answer counted is in the ledger all the same.
             params = {
                 "p_run_id": run_id,

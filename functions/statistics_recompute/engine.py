@@ -89,8 +89,8 @@ class StatisticsRecompute:
     async def run(self, kind: RunKind, *, now: datetime | None = None) -> RunOutcome:
         """Rebuild everything, or reconcile: write only rows that differ from their activities, and report whose.
 
-        In chunks, until done or until the time budget is over; the next call goes on. Two at once are safe: one works,
-        the other hears `busy`.
+        In chunks, until done or until the time budget is over; the next call goes on. Several at once share the run;
+        who finds nothing left hears `busy`.
 
         Raises:
             DatabaseError: any of its kinds. Chunks already done stay done.

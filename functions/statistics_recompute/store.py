@@ -31,7 +31,7 @@ class Waiting(BaseModel):
 
 
 class LatestRun(RunReport):
-    """The latest run of a kind; while it is open, another holder may take it after `lease_until`."""
+    """The latest run of a kind. At `lease_until` the first who works on it may be followed; None: nobody does."""
 
     lease_until: AwareDatetime | None = None
 
@@ -79,7 +79,7 @@ class StatisticsStore:
         """Start or resume the rebuild or reconcile of everybody, and work until it is done or time is over."""
 
         async def chunk(run_id: int, holder: UUID, size: int) -> ChunkResult:
-            # Repeatable: the cursor moves in the transaction that writes the rows, so a second attempt is the next
+            # Repeatable: the slice goes in the transaction that writes the rows, so a second attempt is the next
             # chunk; what a lost answer counted is in the ledger all the same.
             params = {
                 "p_run_id": run_id,

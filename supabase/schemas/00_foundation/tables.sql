@@ -96,22 +96,38 @@ create table private.runs (
   kind text not null,
   state text not null default 'running' constraint run_state_is_known check (state in ('running', 'in_progress', 'finished')),
   as_of timestamptz not null,
-  holder uuid not null,
-  lease_until timestamptz not null,
-  cursor_organization_id uuid,
-  cursor_user_id uuid,
   chunks integer not null default 0,
   people bigint not null default 0,
   counts jsonb not null default '{}',
   started_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   finished_at timestamptz,
+  is_clock_given boolean not null default false,
   constraint finished_runs_say_when check ((state = 'finished') = (finished_at is not null))
 );
 comment on table private.runs is 'The run ledger: one row a run of a whole population. The truth about what ran; a schedule''s own log only knows what was queued.';
-comment on column private.runs.as_of is 'The clock that decides in this run; set anew when another holder takes the run over.';
-comment on column private.runs.cursor_user_id is 'First person not yet worked on; null at the end of an organisation.';
+comment on column private.runs.state is 'in_progress: open, and given back by everybody who worked on it. A holder that died leaves it running.';
+comment on column private.runs.as_of is 'The clock that decides in this run: the latest who joined it set it anew, unless the clock was given.';
+comment on column private.runs.is_clock_given is 'Whether a caller set the clock: then it stays for whoever joins without one.';
 create unique index runs_one_open_per_kind on private.runs (kind) where state <> 'finished';
+
+create table private.run_slices (
+  run_id bigint not null references private.runs (id) on delete cascade,
+  from_organization_id uuid not null default '00000000-0000-0000-0000-000000000000',
+  from_user_id uuid not null default '00000000-0000-0000-0000-000000000000',
+  to_organization_id uuid,
+  to_user_id uuid,
+  holder uuid,
+  lease_until timestamptz,
+  primary key (run_id, from_organization_id, from_user_id),
+  constraint holder_has_one_slice unique (run_id, holder),
+  constraint slice_has_both_ends_of_its_key check ((to_organization_id is null) = (to_user_id is null)),
+  constraint slice_is_held_for_a_time check ((holder is null) = (lease_until is null))
+);
+comment on table private.run_slices is 'What of an open run is still to be done, by key range, and who works on it: the untouched rest, what holders have in hand, and what they left. No two overlap. Locked before the run, never after it.';
+comment on column private.run_slices.from_organization_id is 'Inclusive, and no reference: organisation and person may be gone. From the nil ids without an end: everybody.';
+comment on column private.run_slices.to_organization_id is 'Exclusive; null: to the end of everybody.';
+comment on column private.run_slices.holder is 'Null: untouched or given back, free to be taken at once.';
 
 create table private.schedules (
   name text primary key,
@@ -133,6 +149,7 @@ alter table public.invitations enable row level security;
 alter table private.bells enable row level security;
 alter table private.webhook_deliveries enable row level security;
 alter table private.runs enable row level security;
+alter table private.run_slices enable row level security;
 alter table private.schedules enable row level security;
 
 create policy "people read their organisation" on public.organizations for select to authenticated
@@ -165,7 +182,7 @@ create policy "admins read invitations" on public.invitations for select to auth
 
 revoke all on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations
   from public, anon, authenticated, service_role;
-revoke all on private.bells, private.webhook_deliveries, private.runs, private.schedules
+revoke all on private.bells, private.webhook_deliveries, private.runs, private.run_slices, private.schedules
   from public, anon, authenticated, service_role;
 
 grant select on public.organizations, public.users, public.user_logins, public.invitations to authenticated;
@@ -177,6 +194,7 @@ grant select, insert, update, delete
 grant select, update on private.bells to service_role;
 grant select, insert on private.webhook_deliveries to service_role;
 grant select, insert, update on private.runs to service_role;
+grant select, insert, update, delete on private.run_slices to service_role;
 grant select, update on private.schedules to service_role;
 
 create trigger users_stamp_reactivation before update of is_active on public.users

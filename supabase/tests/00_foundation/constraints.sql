@@ -1,8 +1,9 @@
 -- What cannot be written about organisations and people, whoever writes.
 begin;
 \ir ../helpers.psql
-select plan(29);
+select plan(34);
 select tests.populate();
+insert into private.runs (kind, as_of) values ('open', now());
 
 select is(tests.violated(m.statement), m.name, m.name) from (values
   ('organization_name_is_not_blank', 'insert into public.organizations (name) values ('' '')'),
@@ -26,9 +27,14 @@ select is(tests.violated(m.statement), m.name, m.name) from (values
   ('email_has_an_at', 'update public.invitations set email = ''guest'' where organization_id = tests.id(''a'')'),
   ('invitation_expires_after_it_was_made', 'update public.invitations set expires_at = created_at where organization_id = tests.id(''a'')'),
   ('invitations_one_pending', 'insert into public.invitations (organization_id, user_id, email, expires_at) values (tests.id(''a''), tests.id(''a other mentor''), ''guest@a.test'', now() + interval ''1 day'')'),
-  ('run_state_is_known', 'insert into private.runs (kind, holder, as_of, lease_until, state) values (''x'', tests.id(''h''), now(), now(), ''dancing'')'),
-  ('finished_runs_say_when', 'insert into private.runs (kind, holder, as_of, lease_until, state) values (''x'', tests.id(''h''), now(), now(), ''finished'')'),
-  ('runs_one_open_per_kind', 'insert into private.runs (kind, holder, as_of, lease_until) select ''x'', tests.id(''h''), now(), now() from generate_series(1, 2)'),
+  ('run_state_is_known', 'insert into private.runs (kind, as_of, state) values (''x'', now(), ''dancing'')'),
+  ('finished_runs_say_when', 'insert into private.runs (kind, as_of, state) values (''x'', now(), ''finished'')'),
+  ('runs_one_open_per_kind', 'insert into private.runs (kind, as_of) select ''x'', now() from generate_series(1, 2)'),
+  ('run_slices_pkey', 'insert into private.run_slices (run_id) select r.id from private.runs r, generate_series(1, 2)'),
+  ('run_slices_run_id_fkey', 'insert into private.run_slices (run_id) values (0)'),
+  ('holder_has_one_slice', 'insert into private.run_slices (run_id, from_user_id, holder, lease_until) select r.id, tests.id(n::text), tests.id(''h''), now() from private.runs r, generate_series(1, 2) n'),
+  ('slice_has_both_ends_of_its_key', 'insert into private.run_slices (run_id, to_organization_id) select r.id, tests.id(''a'') from private.runs r'),
+  ('slice_is_held_for_a_time', 'insert into private.run_slices (run_id, holder) select r.id, tests.id(''h'') from private.runs r'),
   ('expected_interval_is_positive', 'update private.schedules set expected_interval = ''0'''),
   ('webhook_deliveries_pkey', 'insert into private.webhook_deliveries (id, answer) select ''same'', ''{}'' from generate_series(1, 2)')
 ) as m (name, statement);

@@ -1,7 +1,7 @@
 -- Who sees and changes what of organisations and people. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(39);
+select plan(40);
 select tests.populate();
 
 -- a stranger, mentor coordinator servant manager admin retired-admin of a, admin of b, service
@@ -39,6 +39,7 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
 
   ('bells are private', 'select from private.bells limit 1',                                                      '- - - - - - - - - 1 '),
   ('runs are private', 'select from private.runs limit 0',                                                        '- - - - - - - - - 0 '),
+  ('slices are private', 'select from private.run_slices limit 0',                                                  '- - - - - - - - - 0 '),
   ('schedules are private', 'select from private.schedules limit 1',                                              '- - - - - - - - - 1 '),
   ('webhook deliveries are private', 'select from private.webhook_deliveries limit 0',                            '- - - - - - - - - 0 ')
 ) as m (sentence, statement, outcomes);

@@ -1,7 +1,7 @@
 -- A run over everybody, chunk by chunk: nobody twice, nobody skipped; and what a dry run says beforehand.
 begin;
 \ir ../helpers.psql
-select plan(32);
+select plan(34);
 
 -- Seven people in three organisations, one of which is empty; five of them quiet for long.
 insert into public.organizations (id, name) select tests.id('r ' || n), 'R' from generate_series(1, 4) n;
@@ -52,10 +52,10 @@ rollback to savepoint untouched;
 -- Interrupted, and continued by another.
 create function tests.open_run() returns bigint language sql as $$ select r.id from private.runs r where r.kind = 'scenario-evaluation' order by r.id desc limit 1 $$;
 select tests.start();
-select is(public.evaluate_chunk(tests.open_run(), tests.id('holder'), 2) - 'counts', '{"done": false, "people": 2}', 'two are done');
+select is(public.evaluate_chunk(tests.open_run(), tests.id('holder'), 2) - 'counts', '{"done": false, "more": true, "people": 2}', 'two are done');
 select is(public.pause_run(tests.open_run(), tests.id('holder')) ->> 'people', '2', 'the report counts them');
 select is(public.start_run('scenario-evaluation', tests.id('another')) ->> 'state', 'resumed', 'another goes on');
-select is(public.evaluate_chunk(tests.open_run(), tests.id('another'), 100) - 'counts', '{"done": true, "people": 5}', 'with the five that are left');
+select is(public.evaluate_chunk(tests.open_run(), tests.id('another'), 100) - 'counts', '{"done": true, "more": false, "people": 5}', 'with the five that are left');
 select is(public.run_report(tests.open_run()) -> 'counts', '{"inactivity": {"sent": 5, "not_matched": 2}}', 'and the report has all');
 select is((select last_result - 'run_id' from private.schedules where name = 'scenario-evaluation'),
   '{"people": 7, "chunks": 2, "counts": {"inactivity": {"sent": 5, "not_matched": 2}}}', 'as has the schedule');
@@ -65,12 +65,14 @@ rollback to savepoint untouched;
 -- People who come and go while a run is under way.
 select tests.start();
 select public.evaluate_chunk((select max(id) from private.runs), tests.id('holder'), 1);
-delete from public.users u using private.runs r where u.organization_id = r.cursor_organization_id and u.id = r.cursor_user_id and r.state = 'running';
-select is((public.evaluate_chunk((select max(id) from private.runs), tests.id('holder'), 100) ->> 'people')::integer, 5, 'the person the cursor names is gone: the next ones are evaluated all the same');
+delete from public.users u using private.run_slices s where u.organization_id = s.from_organization_id and u.id = s.from_user_id;
+select is((select count(*) from public.users u where u.organization_id in (select tests.id('r ' || n) from generate_series(1, 4) n)), 6::bigint, 'somebody was to be next');
+select is((public.evaluate_chunk((select max(id) from private.runs), tests.id('holder'), 100) ->> 'people')::integer, 5, 'the person with whom a slice begins is gone: the next ones are evaluated all the same');
 rollback to savepoint untouched;
 select tests.start();
 select public.evaluate_chunk((select max(id) from private.runs), tests.id('holder'), 1);
-delete from public.organizations o using private.runs r where o.id = r.cursor_organization_id and r.state = 'running';
+delete from public.organizations o using private.run_slices s where o.id = s.from_organization_id;
+select is((select count(*) from public.organizations o where o.id in (select tests.id('r ' || n) from generate_series(1, 4) n)), 3::bigint, 'an organisation was to be next');
 select is((public.evaluate_chunk((select max(id) from private.runs), tests.id('holder'), 100) ->> 'done')::boolean, true, 'so is an organisation''s end');
 rollback to savepoint untouched;
 

@@ -1,7 +1,7 @@
 -- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
 begin;
 \ir ../helpers.psql
-select plan(32);
+select plan(34);
 select tests.populate();
 set constraints all immediate;
 delete from net.http_request_queue;
@@ -61,11 +61,21 @@ update private.schedules set expected_interval = '1 hour' where name = 'scenario
 select tests.started('1 minute');
 select public.start_run('scenario-evaluation', tests.id('holder'));
 select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
-select is(tests.calls(), 'none', 'a run under way is left alone');
+select is(tests.calls(), 'none', 'a run of which others have all in hand is left alone');
+savepoint all_in_hand;
+update private.run_slices set to_organization_id = tests.id('a'), to_user_id = tests.id('a mentor');
+insert into private.run_slices (run_id, from_organization_id, from_user_id) select r.id, tests.id('a'), tests.id('a mentor') from private.runs r;
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
+select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'where something is left to take, another is called to join');
+update private.runs set state = 'finished', finished_at = now();
+select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
+select is(tests.calls(), 'none', 'a run that was given up calls nobody');
+rollback to savepoint all_in_hand;
 select public.pause_run((select max(id) from private.runs), tests.id('holder'));
 select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'a paused one is continued, whatever the interval');
-update private.runs set state = 'running', lease_until = clock_timestamp() - interval '1 microsecond';
+select public.start_run('scenario-evaluation', tests.id('holder'));
+update private.run_slices set lease_until = clock_timestamp() - interval '1 microsecond';
 select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'an abandoned one too');
 
@@ -101,7 +111,7 @@ select is((select (last_result ->> 'oldest')::timestamptz from private.schedules
 select tests.run_job('attend-statistics-rebuild');
 select is(tests.calls(), 'none', 'a rebuild nobody asked for is not started');
 select public.start_run('statistics-rebuild', tests.id('a holder'));
-update private.runs set lease_until = now() where kind = 'statistics-rebuild';
+update private.run_slices s set lease_until = now() from private.runs r where r.id = s.run_id and r.kind = 'statistics-rebuild';
 select tests.run_job('attend-statistics-rebuild');
 select is(tests.calls(), 'SCHEDULE statistics-rebuild', 'one that was left open is continued');
 select tests.run_job('attend-statistics-reconcile');

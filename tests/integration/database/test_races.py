@@ -199,15 +199,15 @@ def test_of_two_that_start_a_run_at_once_one_is_busy(database: Database) -> None
     assert states == ["started", "busy"]
 
 
-def test_a_run_in_the_middle_of_a_chunk_is_busy_even_with_its_lease_over(database: Database) -> None:
+def test_who_is_in_the_middle_of_a_chunk_is_not_followed_even_with_the_lease_over(database: Database) -> None:
     run = database.value("select public.start_run('chunking', %s) -> 'run_id'", (uuid4(),))
-    database.execute("update private.runs set lease_until = clock_timestamp() where id = %s", (run,))
+    database.execute("update private.run_slices set lease_until = clock_timestamp() where run_id = %s", (run,))
     with (
         database.connect("service_role", autocommit=False) as working,
         database.connect("service_role", autocommit=False) as second,
     ):
         # As evaluate_chunk holds it while it works.
-        working.execute("select from private.runs where id = %s for update", (run,))
+        working.execute("select from private.run_slices where run_id = %s for update", (run,))
         second.execute("set local lock_timeout = '500ms'")
         assert answer(second, "select public.start_run('chunking', %s) ->> 'state'", uuid4()) == "busy"
 
@@ -215,7 +215,7 @@ def test_a_run_in_the_middle_of_a_chunk_is_busy_even_with_its_lease_over(databas
 def test_a_holder_whose_run_was_taken_over_writes_nothing(database: Database, quiet: dict[str, Any]) -> None:
     old, new = uuid4(), uuid4()
     run = database.value("select public.start_run('taken', %s) -> 'run_id'", (old,))
-    database.execute("update private.runs set lease_until = clock_timestamp() where id = %s", (run,))
+    database.execute("update private.run_slices set lease_until = clock_timestamp() where run_id = %s", (run,))
     assert database.value("select public.start_run('taken', %s) ->> 'state'", (new,)) == "resumed"
     with pytest.raises(psycopg.Error, match="lease_lost") as caught:
         database.execute("select public.evaluate_chunk(%s, %s)", (run, old))

@@ -101,9 +101,11 @@ async def test_after_a_kill_in_the_middle_of_a_run_another_instance_ends_it(
     with pytest.raises(httpx.TransportError):
         await run
     next_one = start_function().client()
+    answer = (await next_one.send(EVALUATION)).json()
+    assert (answer["outcome"], answer["run"]["people"]) == ("in_progress", 1_999), "whom the dead had in hand waits"
     assert (await next_one.send(EVALUATION)).json() == {"outcome": "busy"}
     # What time does, without waiting for it.
-    database.execute("update private.runs set lease_until = now() where state <> 'finished'")
+    database.execute("update private.run_slices set lease_until = now()")
     assert (await next_one.send(EVALUATION)).json()["outcome"] == "finished"
     told_once(organisation, 2_000)
 

@@ -98,7 +98,7 @@ def test_a_rebuild_is_continued_by_another_where_it_was_left(
     if given_back:
         programme.database.execute("select public.pause_run(%s, %s)", (run_id, one))
     else:
-        programme.database.execute("update private.runs set lease_until = clock_timestamp()")
+        programme.database.execute("update private.run_slices set lease_until = clock_timestamp()")
     assert start(programme, REBUILD, two, "resumed") == run_id
     with pytest.raises(psycopg.Error, match="lease_lost"):
         chunk(programme, run_id, one)

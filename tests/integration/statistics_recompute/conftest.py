@@ -29,7 +29,7 @@ def team(database: Database) -> Iterator[Team]:
     yield team
     # A run visits every organisation: the next test counts its own.
     database.execute("delete from public.organizations where id = %s", (team.id,))
-    database.execute("truncate private.statistics_marks, private.statistics_drift, private.runs")
+    database.execute("truncate private.statistics_marks, private.statistics_drift, private.runs, private.run_slices")
 
 
 @pytest.fixture

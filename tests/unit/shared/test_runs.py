@@ -26,6 +26,7 @@ class Work:
     def __init__(self, clock: Clock, chunks: int, seconds: float = 1.0) -> None:
         self.clock, self.chunks, self.seconds = clock, chunks, seconds
         self.sizes: list[int] = []
+        self.others_take_the_rest_after: int | None = None
         self.failures: list[Exception] = []
 
     async def __call__(self, _run_id: int, _holder: UUID, size: int) -> ChunkResult:
@@ -33,7 +34,8 @@ class Work:
         if self.failures:
             raise self.failures.pop(0)
         self.clock.now += self.seconds
-        return ChunkResult(done=len(self.sizes) >= self.chunks, people=size)
+        more = len(self.sizes) != self.others_take_the_rest_after
+        return ChunkResult(done=len(self.sizes) >= self.chunks, more=more, people=size)
 
 
 def report(state: str) -> dict[str, Any]:
@@ -98,6 +100,22 @@ async def test_busy_is_an_outcome(api: ScriptedApi, clock: Clock) -> None:
     work = Work(clock, chunks=1)
     assert (await RunLedger(api.supabase()).work("k", work, pace(clock))).outcome == "busy"
     assert work.sizes == []
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("running", "in_progress"), ("finished", "finished")])
+async def test_who_finds_nothing_more_to_take_leaves_the_rest_to_those_who_have_it(
+    api: ScriptedApi, clock: Clock, state: str, outcome: str
+) -> None:
+    work = Work(clock, chunks=9)
+    work.others_take_the_rest_after = 2
+    left = await RunLedger(api.on("run_report", report(state)).supabase()).work("k", work, pace(clock))
+    assert (left.outcome, left.stopped_by, left.chunks_here) == (outcome, None, 2)
+    assert not api.called("pause_run"), "there is nothing to give back"
+
+
+async def test_a_holder_takes_chunks_of_its_own_size(api: ScriptedApi, clock: Clock) -> None:
+    await RunLedger(api.supabase()).work("k", Work(clock, chunks=1), pace(clock))
+    assert api.called("start_run")[0]["p_chunk_size"] == 1000
 
 
 async def test_a_lost_lease_ends_quietly(api: ScriptedApi, clock: Clock) -> None:

@@ -6,8 +6,9 @@ as $$
     'marks', (select jsonb_build_object('waiting', count(*), 'people', count(distinct (m.organization_id, m.user_id)), 'oldest_at', min(m.marked_at))
               from private.statistics_marks m),
     'oldest_work_at', private.oldest_statistics_work(p_now),
-    'runs', (select coalesce(jsonb_agg(public.run_report(l.id) || jsonb_build_object('lease_until', l.lease_until) order by l.kind), '[]')
-             from (select distinct on (r.kind) r.id, r.kind, r.lease_until from private.runs r
+    'runs', (select coalesce(jsonb_agg(public.run_report(l.id) || jsonb_build_object('lease_until',
+                      (select min(rs.lease_until) from private.run_slices rs where rs.run_id = l.id)) order by l.kind), '[]')
+             from (select distinct on (r.kind) r.id, r.kind from private.runs r
                    where r.kind in ('statistics-rebuild', 'statistics-reconcile') order by r.kind, r.id desc) l),
     'schedules', (select coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'expected_seconds', extract(epoch from s.expected_interval),
                     'last_started_at', s.last_started_at, 'last_succeeded_at', s.last_succeeded_at) order by s.name), '[]')

@@ -15,10 +15,10 @@ begin
       private.decide(v_slice.organization_id, v_slice.from_user, v_slice.to_user, null, v_slice.as_of));
     v_people := v_people + v_slice.people;
   end loop;
-  return private.finish_chunk(p_run_id, v_people, v_counts, p_lease_seconds);
+  return private.finish_chunk(p_run_id, p_holder, p_chunk_size, v_people, v_counts, p_lease_seconds);
 end;
 $$;
 comment on function public.evaluate_chunk(bigint, uuid, integer, integer) is
-  'Evaluates the next people of a run, with all effects and the cursor in one transaction: a crash repeats nothing and skips nobody. Returns done, people and counts of this chunk. PT409 lease_lost when somebody else holds the run.';
+  'Evaluates the people whom the holder has in hand, and takes the next: effects and slices in one transaction, so that a crash repeats nothing and skips nobody. Several holders work at once. Returns done, more (the holder has people in hand), people and counts of this chunk. PT409 lease_lost when somebody else has taken them over.';
 revoke all on function public.evaluate_chunk(bigint, uuid, integer, integer) from public, anon, authenticated, service_role;
 grant execute on function public.evaluate_chunk(bigint, uuid, integer, integer) to service_role;
