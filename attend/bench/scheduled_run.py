@@ -51,7 +51,7 @@ class _Memory:
         with self._whole.connect() as connection:
             while not self._over.wait(0.02):
                 row = connection.execute("select max(people) from private.runs").fetchone()
-                self.samples.append(((row and row[0]) or 0, self._whole.engine_megabytes()))
+                self.samples.append(((row and row[0]) or 0, self._whole.megabytes()))
 
     def growth(self, people: int) -> float:
         """Megabytes from a tenth of the people to the end."""

@@ -101,8 +101,8 @@ FUNCTIONS: dict[str, str] = {
     "private.check_scenario_type": "service_role",
     "private.claim_notifications": "service_role",
     "private.decide": "service_role",
-    "private.dirty_days": "service_role",
     "private.explanations": "service_role",
+    "private.figures_of_people": "service_role",
     "private.finish_chunk": "service_role",
     "private.inactivity_gates": "service_role",
     "private.lock_slice": "service_role",
@@ -115,15 +115,12 @@ FUNCTIONS: dict[str, str] = {
     "private.organization_of_user": "service_role",
     "private.post_signed": "service_role",
     "private.rebuild_statistics": "service_role",
-    "private.recompute_buckets": "service_role",
-    "private.recompute_day_streaks": "service_role",
-    "private.recompute_longer_streaks": "service_role",
     "private.recompute_statistics": "service_role",
-    "private.recompute_streaks": "service_role",
     "private.ring_again": "service_role",
     "private.take_chunk": "service_role",
     "private.take_slice": "service_role",
     "private.time_zone_of_user": "service_role",
+    "private.write_figures": "service_role",
 }
 
 GRANTED = """
