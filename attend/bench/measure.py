@@ -25,6 +25,7 @@ class Size:
     sample: int
     changes: int
     calls: int
+    steady_seconds: int
     rounds: int = 3
 
 
@@ -41,6 +42,7 @@ SIZES = {
             sample=20,
             changes=6,
             calls=60,
+            steady_seconds=2,
         ),
         Size(
             "small",
@@ -52,6 +54,7 @@ SIZES = {
             sample=300,
             changes=100,
             calls=300,
+            steady_seconds=25,
         ),
         Size(
             "full",
@@ -63,6 +66,7 @@ SIZES = {
             sample=300,
             changes=300,
             calls=1_000,
+            steady_seconds=25,
         ),
     )
 }

@@ -55,7 +55,7 @@ class _Memory:
                 row = connection.execute("select max(people) from private.runs").fetchone()
                 # Between a kill and the new process there is none.
                 with contextlib.suppress(OSError, StackError):
-                    self.samples.append(((row and row[0]) or 0, self._whole.engine_megabytes()))
+                    self.samples.append(((row and row[0]) or 0, self._whole.megabytes()))
 
     def peak(self) -> float:
         """The most megabytes a process of it ever had."""

@@ -64,9 +64,9 @@ class Whole:
         answer.raise_for_status()
         return answer.json()
 
-    def engine_megabytes(self) -> float:
-        """Resident memory of the engine's worker; the server's own process, which only forks, does not count."""
-        server = self.stack.pid(ENGINE)
+    def megabytes(self, function: str = ENGINE) -> float:
+        """Resident memory of a function's worker; the server's own process, which only forks, does not count."""
+        server = self.stack.pid(function)
         return max(_resident_megabytes(pid) for pid in _children(server) or [server])
 
 

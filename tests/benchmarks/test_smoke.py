@@ -58,6 +58,8 @@ def test_every_figure_is_a_ratio_against_a_limit(written: list[dict[str, object]
         "two workers",
         "one scheduled run through the function",
         "chunk time through the function",
+        "50 writes a second for 2 s: change → statistics, p99",
+        "activities in one copy (1 bell)",
         "memory of the function",
         "marks drained, against",
         "a person with 50,000 activities",

@@ -307,3 +307,49 @@ def test_long_running_functions_bring_their_own_time_out(functions: list[dict[st
     }
     with_own = {f["proname"] for f in functions if any(c.startswith("statement_timeout=") for c in f["config"])}
     assert long_running <= with_own
+
+
+def without_where(body: str) -> list[str]:
+    """The updates and deletes of a function's text that have no condition of their own."""
+    text = re.sub(r"--[^\n]*|/\*.*?\*/", " ", body.lower(), flags=re.DOTALL)
+    text = re.sub(r"'(?:[^']|'')*'", "''", text)
+    found: list[str] = []
+    for match in re.finditer(r"(?<!for )(?<!no key )(?<!do )(?<!of )\bupdate\s+[a-z_]|\bdelete\s+from\b", text):
+        own: list[str] = []
+        depth = 0
+        for character in text[match.start() :]:
+            depth += (character == "(") - (character == ")")
+            if depth < 0 or (depth == 0 and character == ";"):
+                break
+            if depth == 0 and character != ")":
+                own.append(character)
+        statement = " ".join("".join(own).split())
+        if not re.search(r"\bwhere\b", statement):
+            found.append(statement)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("delete from private.runs;", ["delete from private.runs"]),
+        ("with gone as (delete from a returning id) select 1 where true;", ["delete from a returning id"]),
+        ("update a set b = (select c from d where e);", ["update a set b ="]),
+        ("update a set b = ' where ';  -- where", ["update a set b = ''"]),
+        ("update a set b = 1 where c; select 1 from a for update; for no key update skip locked;", []),
+        ("insert into a values (1) on conflict do update set b = 1;", []),
+    ],
+)
+def test_an_update_without_a_condition_is_found(body: str, found: list[str]) -> None:
+    assert without_where(body) == found
+
+
+def test_no_function_updates_or_deletes_without_a_condition(catalogue: Database) -> None:
+    """Behind the API pg-safeupdate refuses them, in functions too: "where true" is what it wants to hear."""
+    functions = catalogue.rows(
+        "select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as body from pg_proc p"
+        f" join pg_namespace n on n.oid = p.pronamespace where n.nspname in {OURS} and p.prokind in ('f', 'p')"
+        f" and {NOT_OF_AN_EXTENSION.format('p')}"
+    )
+    assert sum("update" in f["body"] or "delete" in f["body"] for f in functions) > 10
+    assert {f["name"]: bad for f in functions if (bad := without_where(f["body"]))} == {}

@@ -61,7 +61,10 @@ def test_writes_that_follow_each_other_closely_are_all_counted(team: Team) -> No
     assert team.wrong() == []
 
 
-def test_what_dropped_bells_announced_is_found_by_crons_sweep(stack: Stack, team: Team) -> None:
+def test_without_a_bell_a_change_shows_after_one_tick_of_the_sweep_which_is_every_minute(
+    stack: Stack, team: Team
+) -> None:
+    assert team.database.value("select schedule from cron.job where command = %s", (SWEEP,)) == "* * * * *"
     stack.set_cron(False)
     stack.drop_bells(True)
     mentor = team.mentor()

@@ -7,8 +7,10 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_users uuid[];
-  v_dirty_users uuid[];
-  v_dirty_days date[];
+  v_whole_users uuid[];
+  v_day_users uuid[];
+  v_marked_users uuid[];
+  v_marked_days date[];
 begin
   perform set_config('attend.statistics_writer', 'drain', true);
   -- Rules and categories change before this or after it, never meanwhile.
@@ -35,18 +37,17 @@ begin
     return;
   end if;
 
-  select array_agg(d.user_id), array_agg(d.day) into v_dirty_users, v_dirty_days
-  from private.dirty_days(p_organization_id, v_users, p_user_ids, p_days) d;
-  -- The streaks read the day rows that the buckets just wrote, hence two statements in this order.
+  select array_agg(distinct m.user_id) into v_whole_users
+  from unnest(p_user_ids, p_days) as m (user_id, day) where m.day is null and m.user_id = any (v_users);
+  select array_agg(distinct m.user_id), array_agg(m.user_id), array_agg(m.day) into v_day_users, v_marked_users, v_marked_days
+  from unnest(p_user_ids, p_days) as m (user_id, day)
+  where m.user_id = any (v_users) and m.user_id <> all (coalesce(v_whole_users, '{}'));
   return query
-  select b.user_id, b.rows_changed
-  from private.recompute_buckets(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_touch) b;
-  return query
-  select s.user_id, s.rows_changed
-  from private.recompute_streaks(p_organization_id, v_users, v_dirty_users, v_dirty_days, p_now) s;
+  select w.user_id, w.rows_changed
+  from private.write_figures(p_organization_id, v_whole_users, v_day_users, v_marked_users, v_marked_days, p_now, p_touch) w;
 end;
 $$;
 comment on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) is
-  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows of whom it wrote or removed, in one or two rows a person.';
+  'Recomputes every bucket of the given people and UTC days (two arrays of equal length; a null day: all days) from their activities, streaks included, as of p_now. With p_touch false, rows already right keep their computed_at. Returns how many rows of whom it wrote or removed.';
 revoke all on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
 grant execute on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) to service_role;
