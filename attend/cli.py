@@ -33,8 +33,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _screen = Console(stderr=True, highlight=False)
-# The verbs of other parts; each module adds its own.
-_VERB_MODULES = ("attend.serve", "attend.build", "attend.statistics", "attend.demo.cli", "attend.bench.cli")
+# The verbs of other parts, by the module that adds them.
+_VERB_MODULES = {
+    "attend.serve": ("serve",),
+    "attend.build": ("build",),
+    "attend.statistics": ("statistics",),
+    "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
+    "attend.demo.cli": ("demo",),
+    "attend.bench.cli": ("bench",),
+}
 
 
 class Output(StrEnum):
@@ -247,12 +254,13 @@ def _writable(directory: Path) -> None:
 
 
 def _register_verbs(arguments: list[str]) -> None:
-    """Adds the verbs of the other parts, unless the verb is one of ours: loading them all takes most of a second."""
+    """Adds the verbs of the other parts, but only the module of the one that is called: all take most of a second."""
     ours = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    if arguments and arguments[0] in ours:
-        return
-    for name in _VERB_MODULES:
-        importlib.import_module(name).register(app)
+    called = arguments[0] if arguments else ""
+    modules = [name for name, verbs in _VERB_MODULES.items() if called in verbs]
+    if called not in ours:
+        for name in modules or _VERB_MODULES:
+            importlib.import_module(name).register(app)
 
 
 def main() -> None:
@@ -266,7 +274,7 @@ def main() -> None:
         _screen.print(error.message, markup=False, soft_wrap=True)
         if error.hint:
             _screen.print(error.hint, markup=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

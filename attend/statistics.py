@@ -9,43 +9,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from attend.cli import find_project
-from attend.stack import state
-from attend.stack.errors import StackError
-from attend.stack.keys import Keys
+from attend.api import WHERE, AsJson, Project, screen, speak
 from functions.statistics_recompute.engine import SMALLEST_CHUNK
 from functions.statistics_recompute.payload import RunKind
 from functions.statistics_recompute.store import StatisticsStatus, StatisticsStore
-from shared import logs
-from shared.errors import AttendError
 from shared.runs import ChunkResult, Pace, RunOutcome
-from shared.settings import SupabaseSettings
-from shared.supabase_client import Supabase
 
-_screen = Console(stderr=True, highlight=False)
 _LINE_EVERY_SECONDS = 2.0
 NOT_FINISHED = 3
 
-Project = Annotated[
-    Path | None, typer.Option("--project", help="Use this folder's running stack, whatever the environment says.")
-]
 People = Annotated[int, typer.Option("--people", min=1, max=50_000, help="People in one transaction.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 group = typer.Typer(
-    help="Activity statistics: rebuild, reconcile, status. Speaks to SUPABASE_URL with SUPABASE_SECRET_KEY (or API_URL "
-    "and SECRET_KEY, as `attend status -o env` prints them); without them, to this project's running stack.",
+    help=f"Activity statistics: rebuild, reconcile, status. {WHERE}",
     no_args_is_help=True,
 )
 
@@ -74,44 +59,9 @@ def status(project: Project = None, as_json: AsJson = False) -> None:
     typer.echo(found.model_dump_json(indent=2) if as_json else "\n".join(_status_lines(found, datetime.now(UTC))))
 
 
-def find_settings(project: Path | None, environment: Mapping[str, str]) -> SupabaseSettings:
-    """Where the API is, and its key. Raises StackError when neither environment nor a running stack says."""
-    url = environment.get("SUPABASE_URL") or environment.get("API_URL")
-    names = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SECRET_KEY")
-    key = next((environment[name] for name in names if environment.get(name)), None)
-    if project is not None or not url:
-        url, key = state.running(find_project(project) / ".attend").api_url, Keys().secret
-    if not key:
-        raise StackError(f"There is an address ({url}) but no key for it.", "Set SUPABASE_SECRET_KEY.")
-    return SupabaseSettings.load(supabase_url=url, supabase_secret_key=key)
-
-
 def _speak[T](project: Path | None, ask: Callable[[StatisticsStore], Awaitable[T]]) -> T:
-    """One conversation with the database. Its errors become the command line's."""
-    logs.configure("error")
-
-    async def conversation() -> T:
-        settings = find_settings(project, os.environ)
-        _screen.print(f"Statistics at {settings.supabase_url}", style="dim")
-        logs.redaction.know([settings.key.get_secret_value()])
-        supabase = Supabase(settings)
-        try:
-            return await ask(StatisticsStore(supabase))
-        finally:
-            await supabase.aclose()
-
-    try:
-        return asyncio.run(conversation())
-    except AttendError as error:
-        raise StackError(f"{error.message} ({error.code})", error.hint or _hint(error)) from error
-
-
-def _hint(error: AttendError) -> str:
-    return {
-        "database_unavailable": "Check the address, and that it answers. An open run continues where it stopped.",
-        "database_refused": "The secret key of this very project is needed: SUPABASE_SECRET_KEY.",
-        "database_outdated": "Apply the migrations.",
-    }.get(error.code, "An open run continues where it stopped.")
+    open_run = "An open run continues where it stopped."
+    return speak(project, "Statistics", lambda supabase: ask(StatisticsStore(supabase)), otherwise=open_run)
 
 
 def _run(kind: RunKind, project: Path | None, people: int, *, as_json: bool) -> None:
@@ -125,7 +75,7 @@ async def _work(store: StatisticsStore, kind: RunKind, people: int) -> RunOutcom
     open_ones = [run for run in (await store.status()).runs if run.kind == kind and run.state != "finished"]
     progress = Progress(await store.people(), sum(run.people for run in open_ones))
     for run in open_ones:
-        _screen.print(f"Run {run.run_id} is open since {run.started_at:%Y-%m-%d %H:%M} UTC: continuing it.")
+        screen.print(f"Run {run.run_id} is open since {run.started_at:%Y-%m-%d %H:%M} UTC: continuing it.")
     with _stopping() as stopping:
         pace = Pace(math.inf, people, 60, time.monotonic, stopping, smallest_chunk=SMALLEST_CHUNK)
         return await store.work_through_everybody(kind, pace, None, progress)
@@ -145,7 +95,7 @@ class Progress:
         now = self._monotonic()
         if chunk.done or now - self._told >= _LINE_EVERY_SECONDS:
             self._told = now
-            _screen.print(self.line(run_id, now))
+            screen.print(self.line(run_id, now))
 
     def line(self, run_id: int, now: float) -> str:
         """What is told; people who came or went meanwhile make the total an estimate."""
@@ -165,7 +115,7 @@ def _stopping() -> Generator[Callable[[], bool]]:
     def stop(number: int) -> None:
         told.append(number)
         loop.remove_signal_handler(number)
-        _screen.print("Pausing after this chunk.")
+        screen.print("Pausing after this chunk.")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:

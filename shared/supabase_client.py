@@ -12,6 +12,7 @@ second call finds the work gone or the unique key taken; and upserts, whose seco
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -49,6 +50,15 @@ async def _raise_error_answer(response: httpx.Response) -> None:
     if not response.is_success:
         await response.aread()
         raise _ErrorAnswer(response.status_code, response.content, response.headers.get("retry-after"))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of many: the first `rows` in the order of the unique column `key`, behind the value `after`."""
+
+    key: str
+    rows: int
+    after: object = None
 
 
 class Supabase:
@@ -91,7 +101,13 @@ class Supabase:
         return _validated(await self._repeat(name, call, repeatable=repeatable), result, name)
 
     async def select[T](
-        self, table: str, columns: str, filters: Mapping[str, object], result: type[T] | TypeAdapter[T]
+        self,
+        table: str,
+        columns: str,
+        filters: Mapping[str, object],
+        result: type[T] | TypeAdapter[T],
+        *,
+        page: Page | None = None,
     ) -> T:
         """Read the rows of a table whose columns equal `filters`: at most 1,000, the API's cap. Repeatable.
 
@@ -103,19 +119,25 @@ class Supabase:
             query = client.from_(table).select(columns)
             for column, value in filters.items():
                 query = query.eq(column, _plain(value))
+            if page is not None:
+                query = query.order(page.key).limit(page.rows)
+                query = query if page.after is None else query.gt(page.key, _plain(page.after))
             return (await query.execute()).data
 
         return _validated(await self._repeat(table, call, repeatable=True), result, table)
 
-    async def count(self, table: str) -> int:
-        """Count the rows of a table. Repeatable.
+    async def count(self, table: str, filters: Mapping[str, object] | None = None) -> int:
+        """Count the rows of a table whose columns equal `filters`. Repeatable.
 
         Raises:
             DatabaseError: any of its kinds.
         """
 
         async def call(client: AsyncPostgrestClient) -> object:
-            return (await client.from_(table).select("*", count=CountMethod.exact, head=True).execute()).count
+            query = client.from_(table).select("*", count=CountMethod.exact, head=True)
+            for column, value in (filters or {}).items():
+                query = query.eq(column, _plain(value))
+            return (await query.execute()).count
 
         return _validated(await self._repeat(table, call, repeatable=True), int, table)
 

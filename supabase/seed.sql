@@ -1,5 +1,6 @@
--- A first organisation to look at, loaded by `supabase start` and `supabase db reset`: one rule, and for most gates of
--- the inactivity scenario one mentor at whom it stops. Times are relative, ids are not. May be run again.
+-- A first organisation to look at, loaded by `supabase start` and `supabase db reset`: a rule of each scenario, and for most
+-- gates of the inactivity scenario one mentor at whom it stops; a milestone just reached, a certificate about to expire, and
+-- whose coordinator hears of it. Times are relative, ids are not. May be run again.
 -- For two hundred people and two years: `attend demo`.
 
 insert into public.organizations (id, name, time_zone) values
@@ -45,6 +46,26 @@ insert into public.notification_preferences (organization_id, user_id, scenario,
   ('a77e0000-0000-4000-8000-000000000000', 'a77e0000-0000-4000-8000-000000000007', 'inactivity', false)
 on conflict do nothing;
 
+insert into public.certificates (organization_id, id, user_id, name, issued_at, expires_at)
+select 'a77e0000-0000-4000-8000-000000000000', c.id::uuid, c.user_id::uuid, 'First aid', now() - c.issued_ago, now() + c.expires_in
+from (values
+  ('a77e0000-0000-4000-8000-0000000000b1', 'a77e0000-0000-4000-8000-000000000002', interval '65 days', interval '300 days'),
+  ('a77e0000-0000-4000-8000-0000000000b2', 'a77e0000-0000-4000-8000-000000000003', interval '345 days', interval '20 days')
+) as c (id, user_id, issued_ago, expires_in)
+on conflict do nothing;
+
+insert into public.user_coordinators (organization_id, user_id, coordinator_id) values
+  ('a77e0000-0000-4000-8000-000000000000', 'a77e0000-0000-4000-8000-000000000003', 'a77e0000-0000-4000-8000-000000000001'),
+  ('a77e0000-0000-4000-8000-000000000000', 'a77e0000-0000-4000-8000-000000000004', 'a77e0000-0000-4000-8000-000000000001')
+on conflict do nothing;
+
+-- (Written directly, as their owner may; everybody else asks public.preview_rule and public.save_rule.)
 insert into public.scenario_rules (organization_id, id, type, name, is_enabled) values
   ('a77e0000-0000-4000-8000-000000000000', 'a77e0000-0000-4000-8000-0000000000f1', 'inactivity', 'Quiet for three weeks', true)
+on conflict do nothing;
+insert into public.scenario_rules (organization_id, id, type, name, is_enabled, period, thresholds) values
+  ('a77e0000-0000-4000-8000-000000000000', 'a77e0000-0000-4000-8000-0000000000f2', 'milestone', 'Sessions in all', true, 'all_time', '{2,50,100}')
+on conflict do nothing;
+insert into public.scenario_rules (organization_id, id, type, name, is_enabled, lead_days, informs_coordinators) values
+  ('a77e0000-0000-4000-8000-000000000000', 'a77e0000-0000-4000-8000-0000000000f3', 'certification_expiry', 'Certificate about to expire', true, '{30,7}', true)
 on conflict do nothing;

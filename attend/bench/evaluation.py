@@ -19,38 +19,43 @@ from attend.bench.workplace import Workplace
 TABLE = "scenarios"
 CHUNK = 2_000
 _MANY_ORGANIZATIONS = 100
+_FEW = 10_000
 
 # The least any evaluator can do: write the same rows, keys, foreign keys and indexes included, from a list at hand.
 _REMEMBER_DUE = """
 create temp table bench_due as
 select g.*, gen_random_uuid() as notification_id
 from public.organizations o
-cross join lateral private.inactivity_gates(o.id, null, null, null, now()) g
+cross join lateral private.scenario_gates(o.id, null, null, null, private.rules_of(o.id, null), now(), null) g
 where g.gate = 'would_send'
 """
 _INSERT_ALONE = """
 with o as (select id from public.organizations limit 1),
 cooled as (
   insert into private.cooldowns (organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days)
-  select o.id, d.user_id, 'inactivity', d.subject, now(), d.cooldown_days from bench_due d cross join o
+  select o.id, d.user_id, d.scenario, d.subject, now(), 14 from bench_due d cross join o
 ), notified as (
   insert into public.notifications
-    (organization_id, id, user_id, scenario, subject, rule_id, context, crossed_at, triggered_at)
-  select o.id, d.notification_id, d.user_id, 'inactivity', d.subject, d.rule_id,
-    jsonb_build_object(
-      'threshold_days', d.threshold_days, 'last_activity_at', d.last_activity_at, 'anchor_at', d.anchor_at),
-    d.crossed_at, now()
+    (organization_id, id, user_id, scenario, subject, rule_id, rule_version, context, crossed_at, triggered_at,
+     release_on)
+  select o.id, d.notification_id, d.user_id, d.scenario, d.subject, d.rule_id, d.rule_version, d.detail, d.crossed_at,
+    now(), current_date
   from bench_due d cross join o
 )
 insert into private.outbox (organization_id, notification_id, user_id, channel)
 select o.id, d.notification_id, d.user_id, 'push' from bench_due d cross join o
 """
 _DECIDE_ALL = "select private.decide(o.id, null, null, null, now()) from public.organizations o"
+_TICK = "select private.tick_scenarios(now())"
 _SAMPLE = "select organization_id, id from public.users order by id limit %s"
 
 
 def figures(place: Workplace, size: Size) -> Iterator[Figure]:
     """Yields the lines of the table, most telling first. Leaves everybody told."""
+    few = min(_FEW, size.people)
+    say(f"scenarios: loading {few:,} people of one organisation")
+    place.load(few)
+    idle_with_few = _idle_tick(place, size, due(place.admin))
     say(f"scenarios: loading {size.people:,} people of one organisation")
     place.load(size.people)
     expected = due(place.admin)
@@ -58,6 +63,7 @@ def figures(place: Workplace, size: Size) -> Iterator[Figure]:
     place.own.execute(_REMEMBER_DUE)
     yield from _first_run(place, size, expected)
     yield from _next_run(place, size, expected)
+    yield from _ticks(place, size, expected, few, idle_with_few)
     yield _two_workers(place, size, expected)
     yield from _many_organizations(place, size)
 
@@ -105,7 +111,40 @@ def _next_run(place: Workplace, size: Size, expected: int) -> Iterator[Figure]:
     )
     told = place.value("select count(*) from public.notifications")
     require(told == expected, f"the next run told {told - expected} people again")
-    yield Figure(TABLE, "next run, everybody cooling down", size.name, ours, limit, 0.5)
+    yield Figure(TABLE, "next full evaluation, everybody cooling down", size.name, ours, limit, 0.5)
+
+
+def _ticks(place: Workplace, size: Size, expected: int, few: int, idle_with_few: float) -> Iterator[Figure]:
+    say("scenarios: ticks")
+    clear_effects(place.admin, new_rules=True)
+    first_tick = timed(lambda: place.own.execute(_TICK))
+    marked = place.value("select count(distinct (organization_id, user_id)) from private.scenario_marks")
+    require(marked >= expected, f"the first tick of a rule marked {marked} people, {expected} are due")
+    idle = _idle_tick(place, size, expected)
+    count = alternating(size.rounds, lambda: timed(lambda: place.own.execute("select count(*) from public.users")))[0]
+    yield Figure(TABLE, "idle tick, against count(*)", size.name, idle, count, 0.05)
+    yield Figure(TABLE, f"idle tick, against the same with {few:,} people", size.name, idle, idle_with_few, 2.0)
+    yield Figure(TABLE, "tick that finds everybody due, against count(*)", size.name, first_tick, count, None)
+
+
+def _idle_tick(place: Workplace, size: Size, expected: int) -> float:
+    """Milliseconds of a tick that finds nobody, when everybody due has been told. Leaves them told."""
+    clear_effects(place.admin, new_rules=True)
+    place.own.execute(_TICK)
+    with place.connect() as connection:
+        while first(connection, "select public.drain_scenario_marks(%s)", CHUNK)["marks"]:
+            pass
+    told = place.value("select count(*) from public.notifications")
+    require(told == expected, f"the tick had {told} people told, {expected} were due")
+    vacuum(place.admin, "public.notifications", "private.cooldowns", "private.held_decisions", "private.rule_clocks")
+    found: list[int] = []
+
+    def idle() -> float:
+        return timed(lambda: found.append(first(place.own, _TICK)["people"]))
+
+    spent = alternating(max(size.rounds, 5), idle)[0]
+    require(not any(found), f"ticks with nobody due found {found} people")
+    return spent
 
 
 def _two_workers(place: Workplace, size: Size, expected: int) -> Figure:

@@ -59,7 +59,7 @@ SIZES = {
         Size(
             "full",
             people=1_000_000,
-            scheduled_people=100_000,
+            scheduled_people=1_000_000,
             rows=100_000,
             many_rows=1_000_000,
             activities=10_000_000,

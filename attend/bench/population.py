@@ -15,6 +15,7 @@ TABLES = (
     "public.organizations",
     "public.activity_types",
     "public.scenario_rules",
+    "private.rule_clocks",
     "public.users",
     "public.activities",
     "public.activity_statistics",
@@ -26,6 +27,9 @@ EFFECTS = (
     "private.cooldowns",
     "private.scenario_marks",
     "private.statistics_marks",
+    "private.held_decisions",
+    "private.sweep_findings",
+    "public.achievements",
 )
 
 _ORGANIZATIONS = """
@@ -39,6 +43,10 @@ select o.id, 'home-visit', 'Home visit', 'home_visit' from public.organizations 
 _RULES = """
 insert into public.scenario_rules (organization_id, type, name, is_enabled)
 select o.id, 'inactivity', 'Quiet for three weeks', true from public.organizations o
+"""
+_CLOCKS = """
+insert into private.rule_clocks (organization_id, rule_id, evaluated_until)
+select r.organization_id, r.id, now() from public.scenario_rules r
 """
 _USERS = """
 insert into public.users (organization_id, id, full_name, role, joined_at)
@@ -83,7 +91,7 @@ def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) ->
     admin.execute("truncate private.runs, private.run_slices, private.webhook_deliveries")
     numbers = {"people": people, "organizations": organizations, "due_per_mille": DUE_PER_MILLE}
     admin.execute("set session_replication_role = replica")
-    for statement in (_ORGANIZATIONS, _TYPES, _RULES, _USERS, _ACTIVITIES, _STATISTICS, _OPT_OUTS):
+    for statement in (_ORGANIZATIONS, _TYPES, _RULES, _CLOCKS, _USERS, _ACTIVITIES, _STATISTICS, _OPT_OUTS):
         admin.execute(statement.encode(), numbers)
     admin.execute("set session_replication_role = origin")
     vacuum(admin, *TABLES)
@@ -95,9 +103,18 @@ def vacuum(admin: psycopg.Connection[Any], *tables: str) -> None:
         admin.execute(f"vacuum analyze {table}".encode())
 
 
-def clear_effects(admin: psycopg.Connection[Any]) -> None:
-    """Forgets everything anybody was told. Truncated, because dead rows would be measured with the next round."""
+def clear_effects(admin: psycopg.Connection[Any], *, new_rules: bool = False) -> None:
+    """Forgets everything anybody was told. Truncated, because dead rows would be measured with the next round.
+
+    The rules count as looked at until now, so that only marks and full evaluations bring anybody; or as new, so that
+    the next tick or drain finds everybody due.
+    """
     admin.execute(f"truncate {', '.join(EFFECTS)}")
+    admin.execute("set session_replication_role = replica")  # or the rules would ring
+    admin.execute(
+        "update private.rule_clocks set evaluated_until = case when %s then '-infinity' else now() end", (new_rules,)
+    )
+    admin.execute("set session_replication_role = origin")
 
 
 def due(admin: psycopg.Connection[Any]) -> int:

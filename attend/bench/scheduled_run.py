@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,7 +11,8 @@ from uuid import uuid4
 
 from attend.bench.measure import Figure, Size, fifths, require, say, timed
 from attend.bench.population import clear_effects, first
-from attend.bench.stack import RUN, Whole, wait_for
+from attend.bench.stack import ENGINE, RUN, Whole, wait_for
+from attend.stack.errors import StackError
 
 TABLE = "scenarios"
 # The engine's default; so that SQL and function do the same transactions.
@@ -51,7 +53,13 @@ class _Memory:
         with self._whole.connect() as connection:
             while not self._over.wait(0.02):
                 row = connection.execute("select max(people) from private.runs").fetchone()
-                self.samples.append(((row and row[0]) or 0, self._whole.megabytes()))
+                # Between a kill and the new process there is none.
+                with contextlib.suppress(OSError, StackError):
+                    self.samples.append(((row and row[0]) or 0, self._whole.megabytes()))
+
+    def peak(self) -> float:
+        """The most megabytes a process of it ever had."""
+        return max(megabytes for _, megabytes in self.samples)
 
     def growth(self, people: int) -> float:
         """Megabytes from a tenth of the people to the end."""
@@ -93,6 +101,29 @@ def figures(whole: Whole, size: Size) -> Iterator[Figure]:
         1.0,
         given_ratio=growth,
     )
+    yield from _killed(whole, size, people, expected, undisturbed=ours, peak=memory.peak())
+
+
+def _killed(
+    whole: Whole, size: Size, people: int, expected: int, *, undisturbed: float, peak: float
+) -> Iterator[Figure]:
+    say("scenarios: the same run, the function killed -9 three times on the way")
+    _settle(whole)
+    with _Memory(whole) as memory:
+        ours = timed(lambda: _tick_and_kill(whole, people))
+    _require_everybody(whole, people, expected)
+    yield Figure(
+        TABLE, "the same run, killed -9 three times on the way, against undisturbed", size.name, ours, undisturbed, None
+    )
+    yield Figure(
+        TABLE,
+        "memory of the function, its peak above that of the undisturbed run, of 20 MB",
+        size.name,
+        None,
+        None,
+        1.0,
+        given_ratio=max(0.0, memory.peak() - peak) / _MEMORY_ALLOWED_MB,
+    )
 
 
 def _settle(whole: Whole) -> None:
@@ -102,9 +133,26 @@ def _settle(whole: Whole) -> None:
 
 
 def _tick_and_wait(whole: Whole) -> None:
-    whole.admin.execute("select private.tick_run('scenario-evaluation', 'scenario-trigger-engine')")
+    _ring(whole)
     finished = "select count(*) = 1 from private.runs where state = 'finished'"
     require(wait_for(lambda: whole.value(finished), 600, 0.01), "the scheduled run did not finish")
+
+
+def _tick_and_kill(whole: Whole, people: int) -> None:
+    reached = "select coalesce(max(people), 0) >= %s from private.runs"
+    for share in (0.25, 0.5, 0.75):
+        # Rung again and again, as cron does: a function that is just starting may miss a bell.
+        far = wait_for(lambda: whole.value(reached, share * people) or _ring(whole), 600, 0.01)  # noqa: B023 - called here
+        require(far, f"the run did not get to {share:.0%}")
+        whole.stack.wait_restarted(ENGINE, whole.stack.kill(ENGINE))
+    finished = "select count(*) = 1 from private.runs where state = 'finished'"
+    require(wait_for(lambda: whole.value(finished) or _ring(whole), 600, 0.5), "the killed run did not finish")
+
+
+def _ring(whole: Whole) -> bool:
+    """Cron's minute: rings where nobody works. Always false."""
+    whole.admin.execute("select private.tick_run('scenario-evaluation', 'scenario-trigger-engine')")
+    return False
 
 
 def _committed_at(whole: Whole) -> list[Any]:

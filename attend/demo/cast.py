@@ -1,4 +1,4 @@
-"""Who there is: each part is a way for the inactivity rule to be right or wrong about somebody.
+"""Who there is: each part is a way for a rule to be right or wrong about somebody.
 
 A part gives traits relative to `now`; the activities (attend.demo.rhythms) are then made to fit them.
 """
@@ -13,6 +13,7 @@ from attend.demo.model import Organization, Person, Preference
 from attend.demo.names import Names
 
 THRESHOLD = timedelta(days=21)
+LEADS = (30, 7)
 HISTORY = timedelta(days=730)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -39,6 +40,12 @@ class Traits:
     """The latest activities were typed by a coordinator."""
     misregistered: bool = False
     """The only recent activity is one that somebody else did."""
+    reached: timedelta | None = None
+    """When the milestone of the year was reached; zero: the next activity reaches it."""
+    expires: timedelta | None = None
+    """A certificate expires then."""
+    certificate_is: str = "valid"
+    """valid, renewed or revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,13 @@ def _silent(days: _Days, **more: object) -> Traits:
     return Traits(**traits)  # type: ignore[arg-type]  # keyword arguments of one call, checked by every test
 
 
+def _busy(days: _Days, **more: object) -> Traits:
+    return Traits(joined=days(320, 1400), **more)  # type: ignore[arg-type]  # as above
+
+
 # How many of 200 mentors have the part, and what it means. Everybody else is `steady`.
 _PARTS: dict[str, tuple[int, _Part]] = {
-    "quiet": (26, lambda d, _: _silent(d)),
+    "quiet": (22, lambda d, _: _silent(d)),
     "never-active": (6, lambda d, _: Traits(joined=d(30, 400), never_active=True)),
     "just-joined": (5, lambda d, _: Traits(joined=d(0.1, 20), never_active=True)),
     "opted-out-of-scenario": (3, lambda d, _: _silent(d, opted=(("inactivity", "all", False),))),
@@ -83,11 +94,22 @@ _PARTS: dict[str, tuple[int, _Part]] = {
     "only-plans": (4, lambda d, _: _silent(d, quiet=d(24, 60), loose_ends=True)),
     "by-proxy": (3, lambda d, _: Traits(joined=d(200, 1400), proxied=True)),
     "misregistered": (3, lambda d, _: _silent(d, quiet=d(28, 60), misregistered=True)),
+    "one-short": (2, lambda d, _: _busy(d, reached=timedelta(0))),
+    "just-reached": (4, lambda d, _: _busy(d, reached=d(0.1, 6.5))),
+    "just-reached-opted-out": (1, lambda d, _: _busy(d, reached=d(0.1, 6.5), opted=(("milestone", "all", False),))),
+    "reached-before": (2, lambda d, _: _busy(d, reached=d(8, 40))),
+    "expiring": (4, lambda d, _: _busy(d, expires=-d(8, 29))),
+    "expiring-soon": (2, lambda d, _: _busy(d, expires=-d(0.5, 6.9))),
+    "expired": (2, lambda d, _: _busy(d, expires=d(0.1, 60))),
+    "renewed": (2, lambda d, _: _busy(d, expires=-d(3, 29), certificate_is="renewed")),
+    "revoked": (2, lambda d, _: _busy(d, expires=-d(3, 29), certificate_is="revoked")),
+    # Within a week they will be quiet for too long and their certificate within its lead: two things in one day.
+    "crowded": (4, lambda d, _: _silent(d, quiet=d(15, 20), expires=-d(31, 36))),
 }
 
 
 def _threshold_parts() -> Iterator[tuple[str, Traits]]:
-    """People exactly at the threshold on both sides, by each kind of anchor."""
+    """People exactly at a threshold on both sides, by each kind of anchor and by certificate."""
     long_ago = timedelta(days=500)
     for past in (timedelta(0), _MICROSECOND, timedelta(hours=1)):
         yield "at-threshold", Traits(joined=long_ago, quiet=THRESHOLD + past, ends_exactly=True)
@@ -102,6 +124,9 @@ def _threshold_parts() -> Iterator[tuple[str, Traits]]:
     # An absence that ends now has ended; one that begins now has begun.
     yield "back", Traits(joined=long_ago, quiet=silence, away_from=away_from, away_until=timedelta(0))
     yield "away", Traits(joined=long_ago, quiet=silence, away_from=timedelta(0))
+    lead = timedelta(days=LEADS[0])
+    for part, expires in (("lead-reached", lead), ("lead-ahead", lead + timedelta(hours=2)), ("expired", timedelta(0))):
+        yield part, Traits(joined=long_ago, expires=-expires)
 
 
 def new_id(rng: random.Random) -> UUID:

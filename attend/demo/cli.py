@@ -35,7 +35,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document with the same facts.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards, until Ctrl-C.")] = False,
 ) -> None:
-    """Tell the whole story: a stack, an organisation of 200 mentors, cron, hook, and three weeks by the clock."""
+    """Tell the whole story: a stack, 200 mentors, rules switched on, hook and cron, three weeks by the clock."""
     # The engine works in this process too; what it has to say in the ordinary course belongs to a log.
     logs.configure("error")
     screen = Console(stderr=True, highlight=False)
@@ -89,13 +89,14 @@ def _chain(first: Chapter, rest: Iterator[Chapter]) -> Iterator[Chapter]:
 
 
 def _assemble(data: DemoData, chapters: list[Chapter], seconds: float) -> DemoReport:
-    parts: dict[str, Any] = {c.chapter: c for c in chapters if c.chapter != "later"}
+    several = ("later", "swept")
+    parts: dict[str, Any] = {c.chapter: c for c in chapters if c.chapter not in several}
+    parts |= {name: [chapter for chapter in chapters if chapter.chapter == name] for name in several}
     return DemoReport(
         seed=data.seed,
         now=data.now,
         organization_id=data.organization.id,
         organization=data.organization.name,
-        later=[chapter for chapter in chapters if chapter.chapter == "later"],
         seconds=seconds,
         **parts,
     )

@@ -6,10 +6,11 @@ queue and the schedule are read where an operator would read them, in SQL.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, LiteralString
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -17,24 +18,31 @@ from psycopg.rows import DictRow, dict_row
 from pydantic import TypeAdapter
 
 from attend.demo.model import DemoData, Organization, Person
-from attend.demo.report import Told
+from attend.demo.report import Refused, Told
 from attend.stack import Stack
 from functions.scenario_trigger_engine.engine import ScenarioTriggerEngine
 from functions.scenario_trigger_engine.store import ScenarioStore
+from shared import errors
+from shared.events import Bell
 from shared.runs import Pace, RunOutcome
 from shared.settings import SupabaseSettings
 from shared.supabase_client import Supabase
 
+TICK_JOB = "attend-scenario-tick"
 EVALUATION_JOB = "attend-scenario-evaluation"
 _EVALUATION = "scenario-evaluation"
-_ROWS = TypeAdapter(list[dict[str, Any]])
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_BELL = Bell(type="BELL", schema="public", table="activities")
 _NOTIFICATIONS = """
-select n.organization_id, n.user_id, n.rule_id, n.triggered_at, o.id is not null as push,
-  extract(epoch from n.triggered_at - (n.context ->> 'anchor_at')::timestamptz)::float / 86400 as days_quiet
+select n.id, n.organization_id, n.user_id, n.rule_id, n.scenario, n.subject, n.crossed_at, n.triggered_at, n.release_on,
+  o.state::text as push
 from public.notifications n
 left join private.outbox o on o.organization_id = n.organization_id and o.notification_id = n.id
-where n.triggered_at >= %s
-order by n.triggered_at, days_quiet desc, n.user_id, n.rule_id
+order by n.triggered_at, n.crossed_at, n.user_id, n.subject
+"""
+_MARKED = """
+select exists (select from private.scenario_marks)
+  or exists (select from private.rule_clocks c where c.evaluated_until = '-infinity')
 """
 
 
@@ -91,36 +99,88 @@ class Desk:
             time.sleep(0.005)
         return seen
 
-    def until_marks_are_drained(self) -> None:
-        """Waits until the hook has looked at everybody whose facts changed."""
-        self.until(
-            "the hook's work (no mark left in private.scenario_marks)",
-            lambda: not self.value("select exists (select from private.scenario_marks)"),
-        )
+    def until_all_is_looked_at(self) -> None:
+        """Waits until the hooks have looked at everybody whose facts changed, and whom a new rule concerns."""
+        self.until("the hook's work (no mark left, no rule that is new)", lambda: not self.value(_MARKED))
 
-    def notifications(self, since: datetime) -> list[Told]:
-        """Who was told, at `since` or later by the clock that decided."""
-        return [
-            Told(full_name=self.people[row["user_id"]].full_name, **row) for row in self.rows(_NOTIFICATIONS, since)
-        ]
+    def until_statistics_are_computed(self) -> None:
+        """Waits for the other function. No decision needs it: whose figures are stale is looked up in activities."""
+        marked = "select exists (select from private.statistics_marks)"
+        self.until("the statistics' work (no mark left)", lambda: not self.value(marked))
 
-    def dry_run(self, at: datetime | None, organization: Organization) -> list[dict[str, Any]]:
-        """Every person and rule of an organisation with its gate, through the API, page by page."""
+    def notifications(self) -> list[Told]:
+        """Everything anybody was told so far, in the order of the clock that decided."""
+        return [Told(full_name=self.people[row["user_id"]].full_name, **row) for row in self.rows(_NOTIFICATIONS)]
+
+    def call(self, name: str, **params: object) -> Any:
+        """An RPC with the secret key. Raises shared.errors.DatabaseError."""
+        return self._runner.run(self._supabase.rpc(name, params, _ANY, repeatable=False))
+
+    def refusal(self, name: str, **params: object) -> Refused:
+        """What an RPC says that must be refused. Raises StoryFailed when it is not."""
+        try:
+            self.call(name, **params)
+        except errors.Refused as error:
+            return Refused(code=error.code, details=dict(error.details))  # type: ignore[call-overload]  # JSON of ours
+        raise StoryFailed(f"{name} accepted what it must refuse")
+
+    def dry_run(self, at: datetime, organization: Organization) -> list[dict[str, Any]]:
+        """Every person, rule and subject of an organisation with its gate, through the API, page by page."""
         rows: list[dict[str, Any]] = []
-        params = {"p_organization_id": organization.id, "p_now": at, "p_after_user": None}
-        while page := self._runner.run(self._supabase.rpc("dry_run_scenarios", params, _ROWS)):
+        after = None
+        while page := self.call("dry_run_scenarios", p_organization_id=organization.id, p_at=at, p_after_user=after):
             rows += page
-            params["p_after_user"] = page[-1]["user_id"]
+            after = page[-1]["user_id"]
         return rows
 
-    def explain(self, person: Person, rule_id: UUID, at: datetime) -> dict[str, Any]:
-        """One person's row of a rule: the gate and the values it compared."""
-        params = {"p_organization_id": person.organization_id, "p_user_id": person.id, "p_now": at}
-        rows = self._runner.run(self._supabase.rpc("explain_scenarios", params, _ROWS))
-        return next(row for row in rows if row["rule_id"] == str(rule_id))
+    def explain(self, person: Person, scenario: str, at: datetime) -> dict[str, Any]:
+        """Why a person is told something of a scenario, or is not."""
+        params = {"p_organization_id": person.organization_id, "p_user_id": person.id}
+        return self.call("explain_scenarios", **params, p_scenario=scenario, p_at=at)
+
+    @contextmanager
+    def without_bells(self) -> Iterator[None]:
+        """Every bell rung meanwhile is lost, as in a crash right after the commit."""
+        self.stack.drop_bells(True)
+        try:
+            yield
+            empty = "select not exists (select from net.http_request_queue)"
+            self.until("the loss of the bells", lambda: self.value(empty))
+        finally:
+            self.stack.drop_bells(False)
+
+    @contextmanager
+    def cron(self, job: str) -> Iterator[None]:
+        """Lets this one cron job come every second."""
+        schedule = "select cron.alter_job(j.jobid, schedule := %s) from cron.job j where j.jobname = %s"
+        switch = "select cron.alter_job(j.jobid, active := %s) from cron.job j where j.jobname <> %s"
+        self.rows(schedule, "1 seconds", job)
+        self.rows(switch, False, job)
+        self.stack.set_cron(True)
+        try:
+            yield
+        finally:
+            self.stack.set_cron(False)
+            self.rows(schedule, "* * * * *", job)
+            self.rows(switch, True, job)
+
+    def scheduled_run(self) -> dict[str, Any]:
+        """Lets cron ring for the daily evaluation until it is finished; returns its row of the run ledger."""
+        query = "select r.* from private.runs r where r.kind = %s and r.state = 'finished' order by r.id desc limit 1"
+        with self.cron(EVALUATION_JOB):
+            what = "the daily evaluation (a finished run in private.runs)"
+            return self.until(what, lambda: next(iter(self.rows(query, _EVALUATION)), None))
+
+    def tick_at(self, at: datetime) -> int:
+        """A tick with `at` for its clock, and what the function does then; returns how many people were due."""
+        with self.without_bells():
+            due: dict[str, int] = self.value("select private.tick_scenarios(%s)", at)
+        # The bell would have the served function look with the clock of today: here it is rung by hand.
+        self._runner.run(self._engine.handle_database_event(_BELL, now=at))
+        return due["people"]
 
     def evaluate_at(self, at: datetime) -> RunOutcome:
-        """A scheduled evaluation with `at` for its clock, by the engine in this process, through the API."""
+        """The daily evaluation with `at` for its clock, by the engine in this process, through the API."""
 
         def attempt() -> RunOutcome | None:
             outcome = self._runner.run(self._engine.run_scheduled_evaluation(now=at))
@@ -128,32 +188,6 @@ class Desk:
             return None if outcome.outcome == "busy" else outcome
 
         return self.until("the end of another evaluation", attempt)
-
-    def scheduled_run(self, after_run: int | None = None) -> dict[str, Any]:
-        """Lets the cron job come every second until a run later than `after_run` is finished; returns its row."""
-        query = "select r.* from private.runs r where r.kind = %s and r.id > %s and r.state = 'finished' order by r.id"
-        self._reschedule("1 seconds")
-        if after_run is not None:
-            # The job only asks; how often there is a run, the schedule's row says.
-            self._expect("1 second")
-        self.stack.set_cron(True)
-        try:
-            return self.until(
-                "the scheduled evaluation (a finished run in private.runs)",
-                lambda: next(iter(self.rows(query, _EVALUATION, after_run or 0)), None),
-            )
-        finally:
-            self.stack.set_cron(False)
-            self._reschedule("* * * * *")
-            self._expect("15 minutes")
-
-    def _reschedule(self, schedule: str) -> None:
-        alter = "select cron.alter_job(j.jobid, schedule := %s) from cron.job j where j.jobname = %s"
-        self.connection.execute(alter, (schedule, EVALUATION_JOB))
-
-    def _expect(self, interval: str) -> None:
-        update = "update private.schedules s set expected_interval = %s::interval where s.name = %s"
-        self.connection.execute(update, (interval, _EVALUATION))
 
     def sign_in(self, person: Person) -> str:
         """Invites a person who has no login yet and signs them in; returns the token their app would hold."""
@@ -174,17 +208,21 @@ class Desk:
             raise StoryFailed(f"the first sign-in of {person.full_name} was not linked to the person")
         return self.stack.keys.user_token(str(login))
 
-    def write(self, token: str, method: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    def write(self, token: str, method: str, path: str, body: object) -> list[dict[str, Any]]:
         """A person's own write through the API; returns the rows. Raises StoryFailed when it is refused."""
+        answer = self.request(token, method, path, body)
+        if not answer.is_success or not answer.json():
+            raise StoryFailed(f"{method} /rest/v1/{path} was answered {answer.status_code}: {answer.text[:300]}")
+        return answer.json()
+
+    def request(self, token: str, method: str, path: str, body: object) -> httpx.Response:
+        """A person's own request to the API, whatever comes of it."""
         headers = {
             "apikey": self.stack.keys.publishable,
             "authorization": f"Bearer {token}",
             "prefer": "return=representation",
         }
-        answer = self._http.request(method, f"/rest/v1/{path}", json=body, headers=headers)
-        if not answer.is_success or not answer.json():
-            raise StoryFailed(f"{method} /rest/v1/{path} was answered {answer.status_code}: {answer.text[:300]}")
-        return answer.json()
+        return self._http.request(method, f"/rest/v1/{path}", json=body, headers=headers)
 
 
 def count[T](items: Iterable[T]) -> dict[T, int]:

@@ -2,14 +2,25 @@
 
 import random
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from attend.demo.calendar import ecuadorian_season, guayaquil, norwegian_season, oslo
-from attend.demo.cast import Member, make_members, make_staff, new_id, preferences_of
-from attend.demo.model import Activity, Contact, DemoData, Organization, Person, Preference, Rule
+from attend.demo.cast import LEADS, Member, make_members, make_staff, new_id, preferences_of
+from attend.demo.model import (
+    Activity,
+    Certificate,
+    Contact,
+    DemoData,
+    Draft,
+    Organization,
+    Person,
+    Preference,
+    start_of_year,
+)
 from attend.demo.names import Names
+from attend.demo.papers import Papers
 from attend.demo.rhythms import Diary, Group, Place
 
 
@@ -24,8 +35,8 @@ class _Chapter:
     staff: list[str]
     contacts: int
     groups: int
-    rules: list[tuple[str, bool, int, int]]
-    """Name, is_enabled, threshold_days, cooldown_days."""
+    certificates: tuple[str, str]
+    """What the basic course and first aid are called."""
 
 
 _NORWEGIAN = _Chapter(
@@ -36,7 +47,7 @@ _NORWEGIAN = _Chapter(
     staff=["coordinator"] * 6 + ["manager", "admin", "admin"],
     contacts=420,
     groups=14,
-    rules=[("Quiet for three weeks", True, 21, 14), ("Quiet for ten days (trial)", False, 10, 30)],
+    certificates=("Peer support", "First aid"),
 )
 _ECUADORIAN = _Chapter(
     name="Compañeros del Guayas",
@@ -46,7 +57,7 @@ _ECUADORIAN = _Chapter(
     staff=["coordinator", "admin"],
     contacts=90,
     groups=3,
-    rules=[("Dos semanas sin actividad", True, 14, 7), ("Dos meses sin actividad", True, 60, 30)],
+    certificates=("Acompañamiento", "Primeros auxilios"),
 )
 
 
@@ -58,10 +69,10 @@ class _Filled:
     contacts: list[Contact]
     activities: list[Activity]
     preferences: list[Preference]
-    rules: list[Rule]
+    certificates: list[Certificate]
 
 
-def generate(seed: int, now: datetime, mentors: int = 200, others: int = 48) -> DemoData:
+def generate(seed: int, now: datetime, mentors: int = 200, others: int = 64) -> DemoData:
     """Makes two organisations: the demo's with `mentors` peer mentors, and one whose people must not be mixed in.
 
     Pure. `now` must be aware, and not in the future of the database's clock, which refuses completed activities there.
@@ -89,21 +100,40 @@ def generate(seed: int, now: datetime, mentors: int = 200, others: int = 48) -> 
         contacts=tuple(contact for c in chapters for contact in c.contacts),
         activities=tuple(activity for c in chapters for activity in c.activities),
         preferences=tuple(preference for c in chapters for preference in c.preferences),
-        rules=tuple(rule for c in chapters for rule in c.rules),
+        certificates=tuple(certificate for c in chapters for certificate in c.certificates),
+        drafts=_drafts(chapters[0].organization, chapters[1].organization, milestone_of(now)),
         casting=casting,
     )
 
 
+def milestone_of(now: datetime) -> int:
+    """Sessions that are a milestone of the year: fifty, but what mentors can have reached while the year is young."""
+    days = (now - start_of_year(now)).days
+    return next(number for least, number in ((90, 50), (45, 25), (15, 10), (0, 3)) if days >= least)
+
+
+def _drafts(ours: Organization, theirs: Organization, milestone: int) -> tuple[Draft, ...]:
+    quiet: dict[str, Any] = {"threshold_days": 21, "cooldown_days": 7, "max_reminders": 3}
+    sessions: dict[str, Any] = {"metric": "sessions", "period": "year", "thresholds": [milestone], "max_age_days": 7}
+    certificates: dict[str, Any] = {"lead_days": list(LEADS), "priority": 200}
+    return (
+        Draft(ours.id, "inactivity", "Quiet for three weeks", quiet),
+        Draft(ours.id, "milestone", f"{milestone} sessions this year", sessions),
+        Draft(ours.id, "certification_expiry", "Certificate runs out", certificates),
+        Draft(theirs.id, "inactivity", "Dos semanas sin actividad", {"threshold_days": 14, "cooldown_days": 7}),
+    )
+
+
 def _fill(rng: random.Random, now: datetime, chapter: _Chapter, mentors: int) -> _Filled:
-    organization = Organization(new_id(rng), chapter.name, chapter.time_zone)
+    organization = Organization(new_id(rng), chapter.name, chapter.time_zone, now - timedelta(days=2500))
     names = Names(rng, chapter.language)
     staff = make_staff(rng, organization, now, names, chapter.staff)
     members = make_members(rng, organization, now, names, mentors)
     contacts = [Contact(organization.id, new_id(rng), names.short()) for _ in range(chapter.contacts)]
     coordinators = [person for person in staff if person.role == "coordinator"]
     groups = [_group(rng, contacts) for _ in range(chapter.groups)]
-    diary = Diary(rng, now, chapter.place, contacts, groups, coordinators)
-    make_rule = partial(Rule, organization.id)
+    diary = Diary(rng, now, chapter.place, contacts, groups, coordinators, milestone_of(now))
+    papers = Papers(rng, now, *chapter.certificates)
     return _Filled(
         organization=organization,
         staff=staff,
@@ -111,7 +141,7 @@ def _fill(rng: random.Random, now: datetime, chapter: _Chapter, mentors: int) ->
         contacts=contacts,
         activities=[activity for member in members for activity in diary.of(member)],
         preferences=[preference for member in members for preference in preferences_of(member)],
-        rules=[make_rule(new_id(rng), "inactivity", *rule) for rule in chapter.rules],
+        certificates=[certificate for member in members for certificate in papers.of(member)],
     )
 
 

@@ -8,30 +8,21 @@ from psycopg import Connection, sql
 from attend.demo.model import DemoData
 
 
-def load(connection: Connection[Any], data: DemoData, *, rules: bool = True) -> dict[str, int]:
+def load(connection: Connection[Any], data: DemoData) -> dict[str, int]:
     """Writes everything in one transaction and returns the rows by table. Idempotent it is not: load once.
 
     `connection` may be `postgres`; the triggers work as for anybody's writes, so everybody is marked and the bell
-    rings. With `rules=False` nobody can be told anything yet: `load_rules` switches that on.
+    rings. Rules are not among it: without them nobody is told anything.
     """
     written: dict[str, int] = {}
     with connection.transaction():
         for table, columns, rows in _tables(data):
             written[table] = _copy(connection, table, columns, rows)
-        if rules:
-            written["scenario_rules"] = load_rules(connection, data)
     return written
 
 
-def load_rules(connection: Connection[Any], data: DemoData) -> int:
-    """Writes the rules; returns how many."""
-    columns = ("organization_id", "id", "type", "name", "is_enabled", "threshold_days", "cooldown_days")
-    with connection.transaction():
-        return _copy(connection, "scenario_rules", columns, (_values(rule, columns) for rule in data.rules))
-
-
 def _tables(data: DemoData) -> Iterable[tuple[str, Sequence[str], Iterable[Sequence[Any]]]]:
-    yield _plain("organizations", "id, name, time_zone", data.organizations)
+    yield _plain("organizations", "id, name, time_zone, created_at", data.organizations)
     columns = (
         "organization_id, id, full_name, role, joined_at, is_active, reactivated_at, away_from, away_until, time_zone"
     )
@@ -48,6 +39,11 @@ def _tables(data: DemoData) -> Iterable[tuple[str, Sequence[str], Iterable[Seque
     )
     met = ((row.organization_id, row.id, contact) for row in data.activities for contact in row.contact_ids)
     yield "activity_contacts", ("organization_id", "activity_id", "contact_id"), met
+    yield _plain(
+        "certificates",
+        "organization_id, id, user_id, name, issued_at, expires_at, created_at, revoked_at, replaced_by",
+        data.certificates,
+    )
     yield _plain(
         "notification_preferences", "organization_id, user_id, scenario, channel, is_enabled", data.preferences
     )

@@ -3,8 +3,9 @@
 A reader who wants to know what should happen to these people needs nothing but this file and rules.md.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 
@@ -15,6 +16,7 @@ class Organization:
     id: UUID
     name: str
     time_zone: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,33 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A row of public.scenario_rules."""
+class Certificate:
+    """A row of public.certificates."""
 
     organization_id: UUID
     id: UUID
+    user_id: UUID
+    name: str
+    issued_at: datetime
+    expires_at: datetime
+    created_at: datetime
+    revoked_at: datetime | None = None
+    replaced_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A rule as an operator words it: what `public.save_rule` takes. The database gives it its id."""
+
+    organization_id: UUID
     type: str
     name: str
-    is_enabled: bool
-    threshold_days: int
-    cooldown_days: int
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    activation: str = "all"
+
+    def words(self) -> dict[str, Any]:
+        """The JSON object that says it."""
+        return {"type": self.type, "name": self.name, "is_enabled": True, **self.parameters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +117,8 @@ class DemoData:
     contacts: tuple[Contact, ...]
     activities: tuple[Activity, ...]
     preferences: tuple[Preference, ...]
-    rules: tuple[Rule, ...]
+    certificates: tuple[Certificate, ...]
+    drafts: tuple[Draft, ...]
     casting: dict[UUID, str]
 
     @property
@@ -106,6 +126,22 @@ class DemoData:
         """The organisation the demo is about; the others must not be mixed in."""
         return self.organizations[0]
 
+    def draft(self, scenario: str) -> Draft:
+        """What the demo's organisation wants noticed."""
+        return next(d for d in self.drafts if d.organization_id == self.organization.id and d.type == scenario)
+
+    def sessions(self, person: Person) -> int:
+        """How many completed activities a person has in the year (UTC) of `now`."""
+        year = start_of_year(self.now)
+        return sum(
+            a.user_id == person.id and a.status == "completed" and a.occurred_at >= year for a in self.activities
+        )
+
     def cast(self, part: str) -> list[Person]:
         """People of the demo's organisation who were given a part, in the order they were made."""
         return [p for p in self.people if p.organization_id == self.organization.id and self.casting[p.id] == part]
+
+
+def start_of_year(now: datetime) -> datetime:
+    """The first instant of the year, which is a year in UTC, as in the statistics."""
+    return datetime(now.astimezone(UTC).year, 1, 1, tzinfo=UTC)

@@ -4,55 +4,41 @@ Every list of people is of both organisations unless it says otherwise, so that 
 whole of it; what is shown on a terminal is the demo's own organisation.
 """
 
+from datetime import date
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel
 
-type Gates = dict[str, int]
+type Counts = dict[str, int]
 
 
 class Decision(BaseModel):
-    """The gate of one person by one rule."""
+    """The gate of one person at one subject of a rule."""
 
     organization_id: UUID
     user_id: UUID
     full_name: str
     rule_id: UUID
+    scenario: str
+    subject: str
     gate: str
 
 
 class Told(BaseModel):
-    """One notification. `push`: also queued for the phone; the in-app list has it always."""
+    """One notification. `push`: where it is on the way to the phone; null: in the app only."""
 
+    id: UUID
     organization_id: UUID
     user_id: UUID
     full_name: str
     rule_id: UUID
+    scenario: str
+    subject: str
+    crossed_at: AwareDatetime
     triggered_at: AwareDatetime
-    days_quiet: float
-    push: bool
-
-
-class RuleGates(BaseModel):
-    """How many people of the demo's organisation stop at which gate of a rule."""
-
-    rule_id: UUID
-    name: str
-    is_enabled: bool
-    threshold_days: int
-    cooldown_days: int
-    gates: Gates
-
-
-class Example(BaseModel):
-    """Why one person was, or was not, told: the answer of `explain_scenarios`, and the same in words."""
-
-    user_id: UUID
-    full_name: str
-    gate: str
-    why: str
-    detail: dict[str, Any]
+    release_on: date
+    push: str | None
 
 
 class Started(BaseModel):
@@ -71,103 +57,176 @@ class Imported(BaseModel):
     people: int
     mentors: int
     """Peer mentors of the demo's own organisation."""
-    rows: dict[str, int]
+    rows: Counts
     people_evaluated_by_hook: int
     told: int
     generate_seconds: float
     write_seconds: float
     hook_seconds: float
     """From the commit until no mark is left."""
+    seconds: float
 
 
-class Foreseen(BaseModel):
-    """The rules are on; a dry run says what an evaluation would do."""
+class Previewed(BaseModel):
+    """What `preview_rule` says before a rule is switched on. People of the demo's own organisation."""
+
+    matching: int
+    activations: Counts
+    """How many would be told at once with skip, with all, and with spread over seven days."""
+
+
+class Refused(BaseModel):
+    """An answer that said no."""
+
+    code: str
+    details: dict[str, Any]
+
+
+class SwitchedOn(BaseModel):
+    """A rule is previewed, saved, and tells whom it concerns."""
+
+    rules: list[dict[str, Any]]
+    """As saved, of both organisations where both switch one on; the demo's own first."""
+    preview: Previewed
+    told: list[Told]
+    held: Counts
+    """Who matched and was not told, by gate. The demo's own organisation."""
+    seconds: float
+    """From saving the rule (the first one: from letting cron tick) until everybody has been told."""
+
+
+class Foreseen(SwitchedOn):
+    """The first rule: wrong numbers are refused, its bell is lost, a dry run says what cron's next tick then brings."""
 
     chapter: Literal["foreseen"] = "foreseen"
+    refused: Refused
     at: AwareDatetime
-    seconds: float
-    rules: list[RuleGates]
+    dry_run_seconds: float
     decisions: list[Decision]
+    """The dry run's."""
+    afterwards: list[Decision]
+    """The same people after the tick; `sent` are those that the database has a notification of."""
 
 
-class Evaluated(BaseModel):
-    """The scheduled evaluation has run: cron, bell, function, SQL."""
+class Milestones(SwitchedOn):
+    """The milestone rule."""
 
-    chapter: Literal["evaluated"] = "evaluated"
+    chapter: Literal["milestones"] = "milestones"
+
+
+class Certificates(SwitchedOn):
+    """The certificate rule."""
+
+    chapter: Literal["certificates"] = "certificates"
+
+
+class Event(BaseModel):
+    """Somebody writes something through the API with their own sign-in, and the hook works."""
+
+    who: str
+    did: str
+    """As it follows the name in a sentence."""
+    then: str
+    rows: list[dict[str, Any]]
+    """What was written, as the API returned it."""
+    told: list[Told]
+    retracted: list[UUID]
+    """Notifications taken back."""
+    seconds: float
+    """From the request until the hook's work shows."""
+
+
+class Happened(BaseModel):
+    """People do things: the hook works within a second or two, with cron off."""
+
+    chapter: Literal["happened"] = "happened"
+    events: list[Event]
+    seconds: float
+
+
+class Example(BaseModel):
+    """Why one person was, or was not, told: the answer of `explain_scenarios`, and the same in words."""
+
+    user_id: UUID
+    full_name: str
+    scenario: str
+    gate: str
+    """`sent`, when there is a notification."""
+    told_at: AwareDatetime | None
+    push: str | None
+    why: str
+    """One sentence."""
+    detail: dict[str, Any]
+
+
+class Explained(BaseModel):
+    """Why, and why not."""
+
+    chapter: Literal["explained"] = "explained"
+    at: AwareDatetime
+    at_length: list[Example]
+    """One who was told, and one who was not."""
+    in_short: list[Example]
+    seconds: float
+
+
+class Swept(BaseModel):
+    """The daily evaluation of everybody, through the run ledger; what it finds, the ticks have missed."""
+
+    chapter: Literal["swept"] = "swept"
+    by: Literal["cron", "clock argument"]
     run_id: int
     as_of: AwareDatetime
     people: int
     chunks: int
-    counts: Gates
-    """The run ledger's, over all organisations and rules."""
-    rules: list[RuleGates]
-    decisions: list[Decision]
+    counts: dict[str, Counts]
     told: list[Told]
-    examples: list[Example]
+    missed_by_ticks: int
     seconds: float
-    """From setting the schedule to the finished run."""
-    bell_to_run_seconds: float | None
-    """From the cron job ringing to the function opening the run; null when a later tick rang meanwhile."""
-    run_seconds: float
 
 
-class Logged(BaseModel):
-    """A mentor who was told logs an activity with her own sign-in: the hook looks, and leaves her alone."""
+class Limited(BaseModel):
+    """An administrator sets a daily cap and quiet hours."""
 
-    chapter: Literal["logged"] = "logged"
+    chapter: Literal["limited"] = "limited"
+    by: str
+    daily_cap: int
+    quiet_from: str
+    quiet_to: str
+    refused: int
+    """HTTP status with which quiet hours of no length were answered."""
+    seconds: float
+
+
+class Capped(BaseModel):
+    """Somebody who matches and whose day is full, with what went first."""
+
     user_id: UUID
     full_name: str
-    activity_id: UUID
-    occurred_at: AwareDatetime
-    gate_before: str
-    gate_after: str
-    told: int
-    seconds: float
-    """From the request to the hook's work being done."""
-
-
-class Corrected(BaseModel):
-    """A coordinator moves a wrongly registered activity to whose it is: the mentor who had none is told."""
-
-    chapter: Literal["corrected"] = "corrected"
-    activity_id: UUID
-    by: str
-    from_user_id: UUID
-    from_full_name: str
-    to_user_id: UUID
-    to_full_name: str
-    gate_before: str
-    told: Told
-    write_seconds: float
-    seconds: float
-    """From the request to the notification being there."""
-
-
-class Repeated(BaseModel):
-    """A second scheduled evaluation tells nobody twice."""
-
-    chapter: Literal["repeated"] = "repeated"
-    run_id: int
-    as_of: AwareDatetime
-    counts: Gates
-    told: int
-    seconds: float
+    scenario: str
+    told_instead: str
 
 
 class Later(BaseModel):
-    """An evaluation some days later by the clock argument, in which nobody did anything."""
+    """A tick with its clock some days ahead, in which nobody did anything."""
 
     chapter: Literal["later"] = "later"
-    days: int
     at: AwareDatetime
-    counts: Gates
-    rules: list[RuleGates]
+    local: str
+    """The same on the wall clock of the demo's organisation."""
+    people: int
+    """Whom the tick found due, of both organisations."""
     told_first: list[Told]
     reminded: list[Told]
+    held: Counts
+    """Who matches and is not told, by gate, at the end of it. The demo's own organisation."""
+    capped: list[Capped]
     seconds: float
 
 
-type Chapter = Started | Imported | Foreseen | Evaluated | Logged | Corrected | Repeated | Later
+type Chapter = (
+    Started | Imported | Foreseen | Milestones | Certificates | Happened | Explained | Swept | Limited | Later
+)
 
 
 class DemoReport(BaseModel):
@@ -181,9 +240,11 @@ class DemoReport(BaseModel):
     started: Started
     imported: Imported
     foreseen: Foreseen
-    evaluated: Evaluated
-    logged: Logged
-    corrected: Corrected
-    repeated: Repeated
+    milestones: Milestones
+    certificates: Certificates
+    happened: Happened
+    explained: Explained
+    limited: Limited
     later: list[Later]
+    swept: list[Swept]
     seconds: float

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from attend.demo.cast import HISTORY, Member, new_id
-from attend.demo.model import Activity, Contact, Person
+from attend.demo.model import Activity, Contact, Person, start_of_year
 
 _STILL_PENDING = timedelta(days=30)
 
@@ -57,6 +57,8 @@ class Diary:
     contacts: Sequence[Contact]
     groups: Sequence[Group]
     coordinators: Sequence[Person]
+    milestone: int
+    """Completed activities in the year that are a milestone."""
 
     def of(self, member: Member) -> list[Activity]:
         """Everything a member ever did or plans, in no promised order."""
@@ -69,6 +71,8 @@ class Diary:
         done = [a for a in self._routine(member.person, habit, since, until) if since <= a.occurred_at <= until]
         if traits.ends_exactly:
             done.append(self._one(member.person, habit, until, "phone-call"))
+        if traits.reached is not None:
+            done = self._up_to_the_milestone(member.person, habit, done, traits.reached)
         if traits.proxied:
             done += [self._proxied(member.person, habit, days) for days in (2, 9)]
         if traits.misregistered:
@@ -102,6 +106,28 @@ class Diary:
                 at = self.place.instant(day, rng.randint(9, 19), rng.randrange(0, 60, 5))
                 yield self._untidy(self._one(person, habit, at, kind))
             day += timedelta(days=1)
+
+    def _up_to_the_milestone(
+        self, person: Person, habit: Habit, done: list[Activity], reached: timedelta
+    ) -> list[Activity]:
+        """The same activities but for this year's, so that the milestone was reached then, or is reached next."""
+        year = start_of_year(self.now)
+        # In the first days of a year there is not much of it to have reached anything in.
+        at = self.now - min(reached, (self.now - year) / 2)
+        is_earlier = {a.id: year <= a.occurred_at < at and a.status == "completed" for a in done}
+        earlier = [a for a in done if is_earlier[a.id]]
+        kept = self.rng.sample(earlier, min(len(earlier), self.milestone - 1))
+        kept += [self._on_some_day(person, habit, year, at) for _ in range(self.milestone - 1 - len(kept))]
+        later = [a for a in done if not is_earlier[a.id]]
+        if not reached:
+            return later + kept
+        return [*later, *kept, self._one(person, habit, at, "home-visit")]
+
+    def _on_some_day(self, person: Person, habit: Habit, since: datetime, until: datetime) -> Activity:
+        some = since + (until - since) * self.rng.random()
+        daytime = self.place.instant(some.date(), self.rng.randint(9, 19), self.rng.randrange(0, 60, 5))
+        at = daytime if since <= daytime < until else some
+        return self._one(person, habit, at, self.rng.choice(("phone-call", "phone-call", "home-visit")))
 
     def _meeting(self, person: Person, group: Group, day: date) -> Activity:
         there = self.rng.sample(group.contact_ids, self.rng.randint(2, len(group.contact_ids)))

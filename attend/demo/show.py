@@ -1,199 +1,232 @@
-"""The chapters for people: tables and colours on a terminal, plain lines when piped."""
+"""The chapters for people: a hundred columns, with colours on a terminal, plain when piped."""
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from attend.demo.desk import count
 from attend.demo.model import DemoData
 from attend.demo.report import (
+    Certificates,
     Chapter,
-    Corrected,
-    Evaluated,
+    Counts,
+    Example,
+    Explained,
     Foreseen,
+    Happened,
     Imported,
     Later,
-    Logged,
-    Repeated,
-    RuleGates,
+    Limited,
+    Milestones,
+    Previewed,
     Started,
+    Swept,
+    SwitchedOn,
     Told,
 )
 from attend.demo.words import GATES
 
-_PLAIN_WIDTH = 118
-_NAMES = 6
+_WIDTH = 100
 
 
 class Screen:
-    """Writes each chapter as it comes, and the times at the end."""
+    """Writes each chapter as it comes, with how long it took beside its title."""
 
     def __init__(self, data: DemoData, console: Console | None = None) -> None:
         self.data = data
         self.console = console or Console(highlight=False)
-        if not self.console.is_terminal:
-            self.console = Console(highlight=False, width=_PLAIN_WIDTH, no_color=True)
-        self._times: list[tuple[str, float]] = []
+        self.console.width = min(self.console.width, _WIDTH) if self.console.is_terminal else _WIDTH
 
-    def show(self, chapter: Chapter) -> None:
-        """One chapter. Prints and remembers how long it took."""
+    def show(self, chapter: Chapter) -> None:  # noqa: C901 - one line a chapter
+        """One chapter. Prints."""
         match chapter:
             case Started():
-                self._started(chapter)
+                self._title("A stack of its own", chapter.seconds)
+                self._say(f"Postgres, gateway, cron and the function answer at {chapter.api_url}.")
             case Imported():
                 self._imported(chapter)
             case Foreseen():
                 self._foreseen(chapter)
-            case Evaluated():
-                self._evaluated(chapter)
-            case Logged():
-                self._logged(chapter)
-            case Corrected():
-                self._corrected(chapter)
-            case Repeated():
-                self._repeated(chapter)
+            case Milestones():
+                self._milestones(chapter)
+            case Certificates():
+                self._certificates(chapter)
+            case Happened():
+                self._happened(chapter)
+            case Explained():
+                self._explained(chapter)
+            case Swept():
+                self._swept(chapter)
+            case Limited():
+                self._limited(chapter)
             case Later():
                 self._later(chapter)
 
     def end(self, seconds: float) -> None:
-        """The table of times."""
-        table = self._table("How long it took", "", "seconds")
-        for what, took in self._times:
-            table.add_row(what, _seconds(took))
-        table.add_row("all of it, to the end of the story", _seconds(seconds))
-        self._print(table)
-
-    def _started(self, chapter: Started) -> None:
-        self._title("A stack of its own")
-        self._say(f"Postgres, gateway, cron and the function answer at {chapter.api_url}.")
-        self._time("starting the stack", chapter.seconds)
+        """The last line."""
+        self.console.print()
+        self._say(
+            f"All of it took {_seconds(seconds)}. Other people: --seed {self.data.seed + 1}. For machines: --json."
+        )
 
     def _imported(self, chapter: Imported) -> None:
         ours, *others = chapter.organizations
-        self._title(ours)
         rows = chapter.rows
+        self._title(ours, chapter.seconds)
         self._say(
             f"{chapter.mentors} mentors and two years of their activities; beside them {', '.join(others)}, whose"
-            f" people must not be mixed in. Together {chapter.people} people, {rows['activities']} activities,"
-            f" {rows['activity_contacts']} meetings with {rows['contacts']} contacts."
+            f" people must not be mixed in. Together {chapter.people} people, {rows['activities']:,} activities with"
+            f" {rows['contacts']} contacts, {rows['certificates']} certificates: made up in"
+            f" {_seconds(chapter.generate_seconds)}, written in {_seconds(chapter.write_seconds)}."
         )
         self._say(
-            f"The import rang the bell: the function looked at {chapter.people_evaluated_by_hook} people within"
-            f" {_seconds(chapter.hook_seconds)} s. No rule is on, so nobody was told anything."
+            f"The import rang the bell: the function looked at all {chapter.people_evaluated_by_hook} within"
+            f" {_seconds(chapter.hook_seconds)}. No rule is on, so nobody was told anything."
         )
-        self._time("making up the people (from the seed)", chapter.generate_seconds)
-        self._time("writing them", chapter.write_seconds)
-        self._time("hook: everybody evaluated after the import", chapter.hook_seconds)
 
     def _foreseen(self, chapter: Foreseen) -> None:
-        self._title("The rules are on. What would happen?")
-        self._rules(chapter.rules, "A dry run of everybody, without effects")
-        self._time(f"dry run of {len(chapter.decisions)} decisions through the API", chapter.seconds)
-
-    def _evaluated(self, chapter: Evaluated) -> None:
-        self._title("The scheduled evaluation: cron, bell, function, SQL")
+        self._title(f"Switching a rule on: “{chapter.rules[0]['name']}”", chapter.seconds)
+        self._preview(chapter.preview, "have been quiet too long")
+        wrong, now = chapter.refused.details["acknowledged"]["added"], chapter.refused.details["now"]["added"]
         self._say(
-            f"Run {chapter.run_id} of the ledger: {chapter.people} people in {chapter.chunks} chunk(s),"
-            f" {len(chapter.told)} notifications, {len(self._ours(chapter.told))} of them here."
+            f"Acknowledging {wrong} of them is refused: {chapter.refused.code.replace('_', ' ')}, now {now}. With {now}"
+            " and “all” it is saved. Its bell is lost on purpose, as in a crash just after the commit; so a dry run can"
+            f" say ({_seconds(chapter.dry_run_seconds)}) what cron's next tick, the bell and the function then bring:"
         )
-        self._rules(chapter.rules, "Who was told, and where the others stopped")
-        table = self._table("Why, and why not", "who", "outcome", "why")
-        for example in chapter.examples:
-            push = next((t.push for t in chapter.told if t.user_id == example.user_id), True)
-            outcome = GATES[example.gate] if push else "told, in-app only"
-            table.add_row(example.full_name, "not told" if example.gate == "not_matched" else outcome, example.why)
+        rule_id = str(chapter.rules[0]["id"])
+        before = count(d.gate for d in chapter.decisions if str(d.rule_id) == rule_id)
+        after = count(d.gate for d in chapter.afterwards if str(d.rule_id) == rule_id)
+        foreseen = {(d.user_id, d.subject) for d in chapter.decisions if d.gate == "would_send"}
+        fired = {(t.user_id, t.subject) for t in chapter.told}
+        table = self._table("gate", "dry run", "then")
+        table.add_column("")
+        for gate, number in sorted(before.items(), key=lambda pair: pair[0] != "would_send"):
+            then = after.get("sent" if gate == "would_send" else gate, 0)
+            same = "told: the same people, name by name" if foreseen == fired else "told"
+            table.add_row(gate, str(number), str(then), same if gate == "would_send" else GATES[gate])
         self._print(table)
-        self._time("scheduled evaluation, from setting the schedule", chapter.seconds)
-        if chapter.bell_to_run_seconds is not None:
-            self._time("  of it, from cron's bell to the function's start", chapter.bell_to_run_seconds)
-        self._time("  of it, the run itself", chapter.run_seconds)
+        self._told("Told", self._ours(chapter.told))
 
-    def _logged(self, chapter: Logged) -> None:
-        self._title("Somebody logs an activity")
+    def _milestones(self, chapter: Milestones) -> None:
+        self._title(f"Switching a rule on: “{chapter.rules[0]['name']}”", chapter.seconds)
+        self._preview(chapter.preview, "have reached it")
+        self._saved(chapter)
+        late = chapter.held.get("crossing_too_old", 0)
+        rest = {gate: number for gate, number in chapter.held.items() if gate != "crossing_too_old"}
+        more = f" Also not told: {_gates(rest)}." if rest else ""
+        self._say(f"{late} reached it more than a week ago: recorded, never congratulated late.{more}")
+
+    def _certificates(self, chapter: Certificates) -> None:
+        leads = " and ".join(str(days) for days in chapter.rules[0]["lead_days"])
+        self._title(f"Switching a rule on: “{chapter.rules[0]['name']}”, {leads} days before", chapter.seconds)
+        self._preview(chapter.preview, "have one that does")
+        self._saved(chapter)
+
+    def _saved(self, chapter: SwitchedOn) -> None:
+        self._told(f"Saved with “{chapter.rules[0]['activation']}”; its bell arrives. Told", self._ours(chapter.told))
+
+    def _happened(self, chapter: Happened) -> None:
+        self._title("People do things; cron is off, the hook works", chapter.seconds)
+        for event in chapter.events:
+            text = Text()
+            text.append(event.who, style="bold")
+            text.append(f" {event.did}, {event.then} ({_seconds(event.seconds)}).")
+            self._print(text)
+
+    def _explained(self, chapter: Explained) -> None:
+        self._title("Why, and why not?", chapter.seconds)
+        for example in chapter.at_length:
+            self._say(example.why)
+        table = self._table("who", "gate", "because")
+        for example in chapter.in_short:
+            table.add_row(example.full_name, _outcome(example), example.why)
+        self._print(table)
+
+    def _swept(self, chapter: Swept) -> None:
+        by = "cron, bell, function" if chapter.by == "cron" else "by the clock argument"
+        self._title(f"The daily evaluation of everybody: {by}", chapter.seconds)
+        told = f"{len(chapter.told)} who crossed a threshold just now" if chapter.told else "nobody"
         self._say(
-            f"{chapter.full_name}, told a moment ago, signs in and logs a phone call. The hook looks at once:"
-            f" {chapter.gate_before} has become {chapter.gate_after}, and nobody is told anything."
+            f"Run {chapter.run_id} looks at all {chapter.people} people, tells {told}, and finds"
+            f" {chapter.missed_by_ticks or 'nobody'} whom the ticks had missed."
         )
-        self._time("hook: activity logged, looked at, left alone", chapter.seconds)
 
-    def _corrected(self, chapter: Corrected) -> None:
-        self._title("Somebody corrects a mistake")
+    def _limited(self, chapter: Limited) -> None:
+        self._title("The administrator sets limits", chapter.seconds)
         self._say(
-            f"{chapter.by} moves a visit, registered on {chapter.from_full_name}, to {chapter.to_full_name}, whose it"
-            f" is. That leaves {chapter.from_full_name} with {chapter.told.days_quiet:.1f} quiet days, and told"
-            f" {_seconds(chapter.seconds)} s after the change."
+            f"{chapter.by}: {chapter.daily_cap} notification a day, quiet from {chapter.quiet_from} to"
+            f" {chapter.quiet_to}. (To {chapter.quiet_from} again was refused: {chapter.refused}.)"
         )
-        self._time("hook: from the change to the notification", chapter.seconds)
-
-    def _repeated(self, chapter: Repeated) -> None:
-        self._title("The next scheduled evaluation")
-        cooling = chapter.counts.get("cooling_down", 0)
-        newly = f"{chapter.told} who crossed the threshold meanwhile" if chapter.told else "nobody"
-        self._say(f"Run {chapter.run_id} tells {newly}: {cooling} were told already and are cooling down.")
-        self._time("second scheduled evaluation", chapter.seconds)
 
     def _later(self, chapter: Later) -> None:
-        self._title(f"{chapter.days} days later, by the clock argument, and nobody has done anything")
+        self._title(f"{chapter.local}, by the clock argument; nobody has done anything", chapter.seconds)
         first, reminded = self._ours(chapter.told_first), self._ours(chapter.reminded)
-        self._say(f"Told for the first time: {len(first)}{_names(first)}")
-        self._say(f"Reminded: {len(reminded)}{_names(reminded)}")
-        gates = next(rule.gates for rule in chapter.rules if rule.is_enabled)
-        rest = {gate: number for gate, number in gates.items() if gate != "sent"}
-        self._say("Not told: " + ", ".join(f"{number} {GATES[gate]}" for gate, number in rest.items()))
-        self._time(f"evaluation of everybody, {chapter.days} days later", chapter.seconds)
+        self._told("Told for the first time", first)
+        lines = [f"Reminded: {len(reminded)}."] if reminded else []
+        if deferred := sum(one.push == "deferred" for one in (*first, *reminded)):
+            lines.append(f"quiet_hours: {deferred} of them see it in the app now, and on the phone in the morning.")
+        held = {gate: n for gate, n in chapter.held.items() if gate in ("capped", "enough_reminders", "opted_out")}
+        lines += [f"Not told: {_gates(held)}."] if held else []
+        by_priority = [c.full_name for c in chapter.capped if c.told_instead == "certification_expiry" != c.scenario]
+        if by_priority:
+            lines.append(f"The certificate went first, the rest is for another day: {_some(by_priority)}.")
+        self._say(" ".join(lines))
+
+    def _preview(self, preview: Previewed, how: str) -> None:
+        names = {"skip": "skip", "all": "all", "spread": "spread over a week"}
+        counts = [f"{names[n]} {preview.activations[n]}" for n in names if n in preview.activations]
+        self._say(f"Preview: {preview.matching} people {how}. Told at once: {', '.join(counts)}.")
+
+    def _told(self, what: str, told: Sequence[Told]) -> None:
+        names = [one.full_name for one in told]
+        self._say(f"{what}: {len(told)}" + (f" ({_some(names)})." if names else "."))
 
     def _ours(self, told: Sequence[Told]) -> list[Told]:
         return [one for one in told if one.organization_id == self.data.organization.id]
 
-    def _rules(self, rules: Sequence[RuleGates], title: str) -> None:
-        table = self._table(title, "rule", "people", "gate", "")
-        for rule in rules:
-            name = f"{rule.name} ({rule.threshold_days} days)"
-            for gate, number in rule.gates.items():
-                table.add_row(name, str(number), gate, GATES[gate])
-                name = ""
-        self._print(table)
-
-    def _table(self, title: str, *columns: str) -> Table:
-        on_terminal = self.console.is_terminal
-        table = Table(
-            title=title,
-            title_justify="left",
-            title_style="italic" if on_terminal else "",
-            box=box.ROUNDED if on_terminal else None,
-            pad_edge=on_terminal,
-            show_header=any(columns),
-        )
+    def _table(self, *columns: str) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
         for column in columns:
-            table.add_column(column, justify="right" if column in ("people", "seconds") else "left")
+            right = column in ("dry run", "then")
+            table.add_column(column, justify="right" if right else "left", no_wrap=True)
         return table
 
-    def _print(self, table: Table) -> None:
-        if self.console.is_terminal:
-            self.console.print(table)
-            return
-        with self.console.capture() as capture:
-            self.console.print(table)
-        # Tables pad their last column.
-        self._say("\n".join(line.rstrip() for line in capture.get().splitlines()))
-
-    def _title(self, text: str) -> None:
+    def _title(self, text: str, seconds: float) -> None:
+        took = _seconds(seconds)
+        line = Text()
+        line.append(f"{text} ", style="bold cyan")
+        line.append("─" * max(3, self.console.width - len(text) - len(took) - 2), style="dim")
+        line.append(f" {took}", style="dim")
         self.console.print()
-        self.console.print(text, style="bold cyan")
+        self.console.print(line, no_wrap=True)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
+        self._print(Text(text))
 
-    def _time(self, what: str, seconds: float) -> None:
-        self._times.append((what, seconds))
+    def _print(self, what: Text | Table) -> None:
+        with self.console.capture() as capture:
+            self.console.print(what)
+        # Tables pad their last column, and wrapped lines keep the space they were broken at.
+        self.console.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+        self.console.file.flush()
+
+
+def _outcome(example: Example) -> str:
+    if example.gate == "sent":
+        return "told" if example.push else "told, in the app only"
+    return example.gate
+
+
+def _gates(counts: Counts) -> str:
+    return ", ".join(f"{number} {gate}" for gate, number in counts.items())
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.3f}" if seconds < 1 else f"{seconds:.2f}"
+    return f"{seconds:.2f} s"
 
 
-def _names(told: Sequence[Told]) -> str:
-    names = [one.full_name for one in told[:_NAMES]]
-    more = f" and {len(told) - _NAMES} more" if len(told) > _NAMES else ""
-    return f" ({', '.join(names)}{more})" if names else ""
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

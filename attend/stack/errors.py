@@ -6,6 +6,8 @@ from __future__ import annotations
 class StackError(Exception):
     """Anything that keeps the embedded stack from doing what was asked; printed as it is by the command line."""
 
+    exit_status = 1
+
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}\n{hint}" if hint else message)
         self.message = message

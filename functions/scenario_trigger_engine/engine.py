@@ -1,8 +1,7 @@
 """The scenario trigger engine: the interfaces of its source document under their Python names.
 
 SQL decides, because the decision is about sets and must be atomic with its effects; this class says what is asked, in
-which order, and for how long. Interfaces of milestones and certificates come with those scenarios. Source: "Scenario
-Trigger Engine" (Interfaces), rules.md §3.
+which order, and for how long. Source: "Scenario Trigger Engine" (Interfaces), rules.md §3.
 """
 
 from collections.abc import Mapping
@@ -15,11 +14,20 @@ from pydantic import BaseModel
 from functions.scenario_trigger_engine.payload import (
     WATCHED_TABLES,
     ActivityContactRow,
-    ActivityRow,
     Event,
+    OwnedRow,
     Schedule,
+    UserRow,
 )
-from functions.scenario_trigger_engine.store import EnqueueOutcome, InactivityAnswer, ScenarioStore
+from functions.scenario_trigger_engine.store import (
+    CertificationExpiryAnswer,
+    EnqueueOutcome,
+    InactivityAnswer,
+    MilestoneAnswer,
+    MilestonePeriod,
+    MilestoneType,
+    ScenarioStore,
+)
 from shared.cooldown import LastTriggered, NotifyAdvice
 from shared.events import Bell, RowChange, concerns
 from shared.logs import get_logger
@@ -28,7 +36,7 @@ from shared.runs import Counts, Pace, RunOutcome, RunReport
 
 log = get_logger(__name__)
 
-type ScenarioType = Literal["inactivity"]
+type ScenarioType = Literal["inactivity", "milestone", "certification_expiry"]
 
 
 class EventOutcome(BaseModel):
@@ -50,7 +58,7 @@ class EventOutcome(BaseModel):
 
 
 class ScenarioTriggerEngine:
-    """The eight interfaces, less the two of scenarios that are not built yet.
+    """The eight interfaces.
 
     Holds no state: any number of instances may work at once, on the same run and the same marks.
     """
@@ -73,10 +81,47 @@ class ScenarioTriggerEngine:
         """
         return await self._store.evaluate_inactivity(user_id, threshold_days, now)
 
+    async def evaluate_milestone_scenario(
+        self,
+        user_id: UUID,
+        milestone_type: MilestoneType,
+        *,
+        threshold: int = 50,
+        period: MilestonePeriod = "year",
+        now: datetime | None = None,
+    ) -> MilestoneAnswer:
+        """Evaluate one milestone for one person, without any effect and whether or not it was celebrated before.
+
+        Matches an active person, not away, whose count of `milestone_type` in the period (the year in UTC that `now`
+        lies in, or all time) has reached `threshold`. It crossed when the activity took place that reached it.
+
+        Raises:
+            Refused: `unknown_user` (404); `unknown_milestone_type`, `unknown_period`, `threshold_out_of_range` (400,
+                with what is allowed in details).
+            DatabaseError: any other of its kinds.
+        """
+        return await self._store.evaluate_milestone(user_id, milestone_type, threshold, period, now)
+
+    async def evaluate_certification_expiry_scenario(
+        self, user_id: UUID, lead_time_days: int, *, now: datetime | None = None
+    ) -> CertificationExpiryAnswer:
+        """Evaluate the certificates of one person, without any effect.
+
+        Matches an active person, not away, with a certificate, neither revoked nor replaced, that expires after `now`
+        and at most `lead_time_days` later.
+
+        Raises:
+            Refused: `unknown_user` (404), `lead_days_out_of_range` (400, with the range in details).
+            DatabaseError: any other of its kinds.
+        """
+        return await self._store.evaluate_certification_expiry(user_id, lead_time_days, now)
+
     async def should_notify(
         self, user_id: UUID, scenario_type: ScenarioType, *, subject: str | None = None, now: datetime | None = None
     ) -> NotifyAdvice:
         """Say whether preference and cooldown would let a notification pass now. Advice; the claim asks again.
+
+        A full day and quiet hours are the claim's alone to judge: they depend on what else is told.
 
         Raises:
             Refused: `unknown_user` (404), `unknown_scenario` (400).
@@ -97,7 +142,7 @@ class ScenarioTriggerEngine:
         """Claim, and if the claim holds, make the notification and its outbox row, all in one transaction.
 
         Two callers racing make one notification: the other is told `cooling_down`. `context_data` is stored with it
-        as JSON. Not being told is an outcome, no error.
+        as JSON. In quiet hours it is made and pushed when they end. Not being told is an outcome, no error.
 
         Raises:
             Refused: `unknown_user` (404), `unknown_scenario` (400).
@@ -141,7 +186,8 @@ class ScenarioTriggerEngine:
             case Bell() | RowChange() if not concerns(event, WATCHED_TABLES):
                 log.info("event_ignored", schema=event.schema_name, table=event.table)
                 return EventOutcome(outcome="ignored", reason="unknown_table", table=event.table)
-            case Bell():
+            # A rule says not whom it concerns; draining looks at rules that changed before it claims marks.
+            case Bell() | RowChange(table="scenario_rules"):
                 return await self._drain(now)
             case RowChange():
                 return await self._evaluate_row(event, now)
@@ -163,24 +209,33 @@ class ScenarioTriggerEngine:
         return outcome
 
     async def _evaluate_row(self, change: RowChange, now: datetime | None) -> EventOutcome:
-        concerned: dict[UUID, set[UUID]] = {}
-        if change.table == "activities":
-            for row in change.rows(ActivityRow):
-                concerned.setdefault(row.organization_id, set()).add(row.user_id)
-        else:
-            for link in change.rows(ActivityContactRow):
-                owners = await self._store.owners_of_activity(link.organization_id, link.activity_id)
-                concerned.setdefault(link.organization_id, set()).update(owners)
         people = 0
         counts: Counts = {}
-        for organization_id, user_ids in concerned.items():
-            if user_ids:
-                result = await self._store.evaluate_people(organization_id, sorted(user_ids), now)
-                people += result.people
-                _add(counts, result.counts)
-        if not any(concerned.values()):
+        for organization_id, user_ids in (await self._concerned_by(change)).items():
+            result = await self._store.evaluate_people(organization_id, sorted(user_ids), now)
+            people += result.people
+            _add(counts, result.counts)
+        if not people:
             return EventOutcome(outcome="ignored", reason="concerns_nobody", table=change.table)
         return EventOutcome(outcome="evaluated", people=people, counts=counts)
+
+    async def _concerned_by(self, change: RowChange) -> dict[UUID, set[UUID]]:
+        """Whom a row is about, by organisation; in an update, those of the old row and of the new."""
+        match change.table:
+            case "users":
+                found = [(row.organization_id, row.id) for row in change.rows(UserRow)]
+            case "activity_contacts":
+                found = [
+                    (link.organization_id, owner)
+                    for link in change.rows(ActivityContactRow)
+                    for owner in await self._store.owners_of_activity(link.organization_id, link.activity_id)
+                ]
+            case _:
+                found = [(row.organization_id, row.user_id) for row in change.rows(OwnedRow)]
+        people: dict[UUID, set[UUID]] = {}
+        for organization_id, user_id in found:
+            people.setdefault(organization_id, set()).add(user_id)
+        return people
 
 
 def _of_run(run: RunOutcome) -> EventOutcome:

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shared.events import Bell, RowChange, ScheduleTick, parse
 
-WATCHED_TABLES = frozenset({"activities", "activity_contacts"})
+WATCHED_TABLES = frozenset(
+    {"activities", "activity_contacts", "certificates", "notification_preferences", "scenario_rules", "users"}
+)
 
 
 class Schedule(ScheduleTick):
@@ -16,12 +18,20 @@ class Schedule(ScheduleTick):
     schedule: Literal["scenario-evaluation"]
 
 
-class ActivityRow(BaseModel):
-    """Of `activities`, what says whom it concerns."""
+class OwnedRow(BaseModel):
+    """Of `activities`, `certificates` and `notification_preferences`, what says whom a row concerns."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
     organization_id: UUID
     user_id: UUID
+
+
+class UserRow(BaseModel):
+    """Of `users`, what says whom it concerns: the person."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    organization_id: UUID
+    id: UUID
 
 
 class ActivityContactRow(BaseModel):

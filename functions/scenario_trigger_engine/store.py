@@ -18,6 +18,9 @@ from shared.supabase_client import Supabase
 
 EVALUATION = "scenario-evaluation"
 
+type MilestoneType = Literal["sessions", "hours", "contacts"]
+type MilestonePeriod = Literal["year", "all_time"]
+
 
 class InactivityAnswer(BaseModel):
     """The evaluator's answer for one person; `gate` says why not; `days_inactive` is fractional."""
@@ -33,10 +36,50 @@ class InactivityAnswer(BaseModel):
     crossed_at: AwareDatetime | None = None
 
 
-class EnqueueOutcome(BaseModel):
-    """What the claim did; `notification_id` is there only when it was `sent`."""
+class MilestoneAnswer(BaseModel):
+    """The evaluator's answer for one person and one threshold; `value` is in the milestone's unit (hours: decimal)."""
 
-    outcome: Literal["sent", "opted_out", "cooling_down", "person_inactive"]
+    user_id: UUID
+    organization_id: UUID
+    milestone_type: MilestoneType
+    period: MilestonePeriod
+    period_start: AwareDatetime | None = None
+    threshold: int
+    value: float
+    matched: bool
+    gate: Literal["matched", "person_inactive", "away", "not_matched"]
+    crossed_at: AwareDatetime | None = None
+
+
+class CertificateAnswer(BaseModel):
+    """One certificate; `crossed_at` is when it comes, or came, within the lead."""
+
+    certificate_id: UUID
+    name: str
+    expires_at: AwareDatetime
+    matched: bool
+    crossed_at: AwareDatetime | None = None
+
+
+class CertificationExpiryAnswer(BaseModel):
+    """The evaluator's answer for one person: matched, if one of the certificates is."""
+
+    user_id: UUID
+    organization_id: UUID
+    lead_days: int
+    matched: bool
+    gate: Literal["matched", "person_inactive", "away", "not_matched"]
+    certificates: list[CertificateAnswer]
+
+
+class EnqueueOutcome(BaseModel):
+    """What the claim did.
+
+    `sent` and `quiet_hours` (in the app now, pushed when they end) made the notification `notification_id`. `until` is
+    when `cooling_down` or `capped` ends; after `sent`, when the person may be told again.
+    """
+
+    outcome: Literal["sent", "quiet_hours", "opted_out", "cooling_down", "capped", "person_inactive"]
     notification_id: UUID | None = None
     until: AwareDatetime | None = None
 
@@ -73,6 +116,31 @@ class ScenarioStore:
         """Read-only, so repeatable."""
         params = {"p_user_id": user_id, "p_threshold_days": threshold_days, "p_now": now}
         return await self._supabase.rpc("evaluate_inactivity", params, InactivityAnswer)
+
+    async def evaluate_milestone(
+        self,
+        user_id: UUID,
+        milestone_type: MilestoneType,
+        threshold: int,
+        period: MilestonePeriod,
+        now: datetime | None,
+    ) -> MilestoneAnswer:
+        """Read-only, so repeatable."""
+        params = {
+            "p_user_id": user_id,
+            "p_metric": milestone_type,
+            "p_threshold": threshold,
+            "p_period": period,
+            "p_now": now,
+        }
+        return await self._supabase.rpc("evaluate_milestone", params, MilestoneAnswer)
+
+    async def evaluate_certification_expiry(
+        self, user_id: UUID, lead_days: int, now: datetime | None
+    ) -> CertificationExpiryAnswer:
+        """Read-only, so repeatable."""
+        params = {"p_user_id": user_id, "p_lead_days": lead_days, "p_now": now}
+        return await self._supabase.rpc("evaluate_certification_expiry", params, CertificationExpiryAnswer)
 
     async def should_notify(
         self, user_id: UUID, scenario: str, subject: str | None, now: datetime | None

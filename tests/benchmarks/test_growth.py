@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -12,12 +13,17 @@ from psycopg import sql
 from tests.support.database import Database
 
 pytestmark = pytest.mark.embedded
+# An organisation has a handful of these, so that reading all of them is no growth.
+_FEW = {"scenario_rules"}
 
-_REFERENCED_KEYS = """
+_REFERENCED_KEYS = f"""
 select distinct c.confrelid::regclass::text as referenced,
   (select array_agg(a.attname::text order by k.position)
    from unnest(c.confkey) with ordinality k (attnum, position)
-   join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as columns
+   join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as columns,
+  (select array_agg(case a.atttypid when 'uuid'::regtype then '{UUID(int=0)}' else '0' end order by k.position)
+   from unnest(c.confkey) with ordinality k (attnum, position)
+   join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as nobody
 from pg_constraint c
 join pg_namespace n on n.oid = c.connamespace
 where c.contype = 'f' and n.nspname in ('public', 'private')
@@ -41,15 +47,17 @@ def test_a_foreign_key_is_checked_by_its_key_while_its_rows_are_not_committed(da
         admin.execute("set local enable_seqscan = off")
         for key in database.rows(_REFERENCED_KEYS):
             condition = _index_condition(admin, **key)
-            if not re.search(rf"\b{key['columns'][-1]} = ", condition):
+            if key["referenced"] not in _FEW and not re.search(rf"\b{key['columns'][-1]} = ", condition):
                 by_less.append((key["referenced"], condition))
     assert by_less == []
 
 
-def _index_condition(admin: psycopg.Connection[Any], referenced: str, columns: list[str]) -> str:
+def _index_condition(admin: psycopg.Connection[Any], referenced: str, columns: list[str], nobody: list[str]) -> str:
     """By what the row of a foreign key's check would be looked up; "" by reading all of them."""
-    nobody = sql.SQL("x.{} = '00000000-0000-0000-0000-000000000000'")
-    condition = sql.SQL(" and ").join(nobody.format(sql.Identifier(column)) for column in columns)
+    condition = sql.SQL(" and ").join(
+        sql.SQL("x.{} = {}").format(sql.Identifier(column), sql.Literal(value))
+        for column, value in zip(columns, nobody, strict=True)
+    )
     check = sql.SQL("explain (format json) select 1 from only {} x where {} for key share of x")
     row = admin.execute(
         check.format(

@@ -90,8 +90,8 @@ def test_a_wrong_result_is_no_figure() -> None:
 
 
 def test_sizes_follow_what_is_published() -> None:
-    assert SIZES["small"].people == SIZES["small"].scheduled_people == SIZES["full"].scheduled_people == 100_000
-    assert SIZES["full"].people == 1_000_000
+    assert SIZES["small"].people == SIZES["small"].scheduled_people == 100_000
+    assert SIZES["full"].people == SIZES["full"].scheduled_people == 1_000_000
     assert all(size.rounds >= 3 for size in SIZES.values())
 
 

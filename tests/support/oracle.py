@@ -1,105 +1,144 @@
-"""An independent judge of the inactivity scenario: rules.md §3 in plain Python, from the rows alone.
+"""An independent judge of the demo: what must become of the people a seed makes, from their rows alone.
 
-It knows no SQL and nothing of how the rows were made (their `casting` is not read), so whoever agrees with it agrees
-with the rule. Slow and obvious on purpose.
+It reads nothing of how the rows were made (their `casting`), asks no database, and lets the engine's oracle apply the
+rules (`tests/support/engine_oracle.py`), one person at a time: nobody's notification depends on anybody else.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from uuid import UUID
+from __future__ import annotations
 
-from attend.demo.model import Activity, DemoData, Person, Rule
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime, time
+from typing import Any
+from uuid import UUID, uuid5
 
-type Told = Mapping[tuple[UUID, UUID], datetime]
-"""When a person (first) was last told about a rule (second)."""
+from attend.demo import model
+from attend.demo.model import DemoData, Draft
+from tests.support import engine_oracle
+from tests.support.engine_world import Activity, Answer, Certificate, Person, Rule, Told, World
 
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is decided about one person by one rule at one instant, and the values it rests on."""
-
-    organization_id: UUID
-    user_id: UUID
-    rule_id: UUID
-    gate: str
-    anchor_at: datetime
-    last_activity_at: datetime | None
-    days_inactive: float
-    crossed_at: datetime | None
-    push: bool
-    """Whether a notification, if there is one, also goes to the phone."""
+type Key = tuple[UUID, str]
+"""A person and the subject of a rule."""
 
 
-def decide(data: DemoData, at: datetime, told: Told | None = None) -> list[Decision]:
-    """Everybody by every rule of their organisation, as an evaluation at `at` must see them."""
-    last = _last_completed(data.activities)
-    off: dict[UUID, list[tuple[str, str]]] = {}
-    for preference in data.preferences:
-        if not preference.is_enabled:
-            off.setdefault(preference.user_id, []).append((preference.scenario, preference.channel))
-    return [
-        _decision(person, rule, last.get(person.id), off.get(person.id, []), at, told or {})
-        for person in data.people
-        for rule in data.rules
-        if rule.organization_id == person.organization_id and rule.type == "inactivity"
-    ]
+class Oracle:
+    """The people of a seed and what they have been told so far."""
+
+    def __init__(self, data: DemoData, spread_hash: Callable[[UUID, UUID], int] | None = None) -> None:
+        """`spread_hash` is needed only for rules that are spread over days."""
+        zones = {organization.id: organization.time_zone for organization in data.organizations}
+        self.organization_of = {person.id: person.organization_id for person in data.people}
+        self.worlds = {
+            person.id: World(
+                time_zone=zones[person.organization_id],
+                daily_cap=None,
+                quiet=None,
+                spread_hash=spread_hash or _is_not_spread,
+                people=[_as(Person, person)],
+                rules=[],
+                activities=[],
+                certificates=[],
+                switched_off=set(),
+                coordinators=set(),
+            )
+            for person in data.people
+        }
+        for activity in data.activities:
+            if activity.status == "completed":
+                self.log(activity)
+        for certificate in data.certificates:
+            is_valid = certificate.revoked_at is None and certificate.replaced_by is None
+            self.certify(certificate.user_id, certificate.id, certificate.expires_at, is_valid=is_valid)
+        for off in data.preferences:
+            if not off.is_enabled:
+                self.worlds[off.user_id].switched_off.add((off.user_id, off.scenario, off.channel))
+
+    def switch_on(self, organization_id: UUID, row: Mapping[str, Any]) -> None:
+        """A rule takes effect. `row`: the columns of public.scenario_rules, as they were saved."""
+        values = {field.name: row[field.name] for field in fields(Rule)}
+        values["id"] = UUID(str(row["id"]))
+        values["effective_from"] = datetime.fromisoformat(str(row["effective_from"]))
+        for world in self._worlds_of(organization_id):
+            world.rules.append(Rule(**values))
+
+    def limit(self, organization_id: UUID, daily_cap: int, quiet: tuple[time, time]) -> None:
+        """The organisation's settings."""
+        for world in self._worlds_of(organization_id):
+            world.daily_cap, world.quiet = daily_cap, quiet
+
+    def log(self, activity: model.Activity) -> None:
+        """A completed activity is there."""
+        own = Activity(
+            id=activity.id,
+            user_id=activity.user_id,
+            occurred_at=activity.occurred_at,
+            duration_minutes=activity.duration_minutes,
+            contacts=frozenset(activity.contact_ids),
+        )
+        self.worlds[activity.user_id].activities.append(own)
+
+    def take_away(self, activity: model.Activity) -> None:
+        """An activity is no longer this person's."""
+        world = self.worlds[activity.user_id]
+        world.activities = [other for other in world.activities if other.id != activity.id]
+
+    def certify(self, user_id: UUID, certificate_id: UUID, expires_at: datetime, *, is_valid: bool = True) -> None:
+        """A certificate is there, or is as this says from now on."""
+        world = self.worlds[user_id]
+        world.certificates = [c for c in world.certificates if c.id != certificate_id]
+        world.certificates.append(Certificate(certificate_id, user_id, expires_at, is_valid))
+
+    def dry_run(self, at: datetime) -> list[Answer]:
+        """Everybody at an instant, by every rule and subject, without effects."""
+        return [answer for world in self.worlds.values() for answer in engine_oracle.dry_run(world, at)]
+
+    def evaluate(self, at: datetime) -> list[Answer]:
+        """The same; who would be told, is."""
+        return [answer for world in self.worlds.values() for answer in engine_oracle.decide(world, at)]
+
+    def told(self, at: datetime) -> dict[Key, Told]:
+        """What people were told at an instant."""
+        told = (t for world in self.worlds.values() for t in world.told if t.triggered_at == at)
+        return {(t.user_id, t.subject): t for t in told}
+
+    def retracted(self) -> set[Key]:
+        """What people were told and no longer see."""
+        told = (t for world in self.worlds.values() for t in world.told if t.is_retracted)
+        return {(t.user_id, t.subject) for t in told}
+
+    def _worlds_of(self, organization_id: UUID) -> Iterable[World]:
+        return (world for user_id, world in self.worlds.items() if self.organization_of[user_id] == organization_id)
 
 
-def tell(decisions: Iterable[Decision], at: datetime, told: Told | None = None) -> dict[tuple[UUID, UUID], datetime]:
-    """Who has been told after these decisions took effect at `at`: the `told` of the next evaluation."""
-    return {**(told or {}), **{(d.user_id, d.rule_id): at for d in decisions if d.gate == "would_send"}}
+def gates(answers: Iterable[Answer]) -> dict[Key, str]:
+    """Who stops at which gate."""
+    return {(answer.user_id, answer.subject): str(answer.gate) for answer in answers}
 
 
-def with_activities(data: DemoData, change: Mapping[UUID, Activity | None], added: Iterable[Activity] = ()) -> DemoData:
-    """The same organisation with some activities replaced (None: deleted) and some added."""
-    kept = (change.get(activity.id, activity) for activity in data.activities)
-    return replace(data, activities=(*(activity for activity in kept if activity is not None), *added))
-
-
-def _last_completed(activities: Iterable[Activity]) -> dict[UUID, datetime]:
-    last: dict[UUID, datetime] = {}
-    for activity in activities:
-        if activity.status == "completed":
-            last[activity.user_id] = max(last.get(activity.user_id, activity.occurred_at), activity.occurred_at)
-    return last
-
-
-def _decision(
-    person: Person, rule: Rule, last: datetime | None, off: list[tuple[str, str]], at: datetime, told: Told
-) -> Decision:
-    beginnings = [last, person.joined_at, person.reactivated_at]
-    if person.away_until is not None and person.away_until <= at:
-        beginnings.append(person.away_until)
-    anchor = max(instant for instant in beginnings if instant is not None)
-    crossing = anchor + timedelta(hours=24 * rule.threshold_days)
-    relevant = {channel for scenario, channel in off if scenario in ("inactivity", "all")}
-    before = told.get((person.id, rule.id))
-    return Decision(
-        organization_id=person.organization_id,
-        user_id=person.id,
-        rule_id=rule.id,
-        gate=_gate(person, rule, at, crossing, opted_out="all" in relevant, told=before),
-        anchor_at=anchor,
-        last_activity_at=last,
-        days_inactive=(at - anchor) / timedelta(days=1),
-        crossed_at=crossing if crossing <= at else None,
-        push="push" not in relevant,
-    )
-
-
-def _gate(
-    person: Person, rule: Rule, at: datetime, crossing: datetime, *, opted_out: bool, told: datetime | None
-) -> str:
-    is_away = person.away_from is not None and person.away_from <= at
-    if is_away and person.away_until is not None and at >= person.away_until:
-        is_away = False
-    gates = {
-        "rule_disabled": not rule.is_enabled,
-        "person_inactive": not person.is_active,
-        "away": is_away,
-        "not_matched": person.role != "peer_mentor" or at < crossing,
-        "opted_out": opted_out,
-        "cooling_down": told is not None and at < told + timedelta(hours=24 * rule.cooldown_days),
+def as_saved(draft: Draft, effective_from: datetime) -> dict[str, Any]:
+    """The row that saving a draft makes: the columns' defaults, and an id that follows from the name."""
+    defaults: dict[str, Any] = {
+        "version": 1,
+        "priority": 100,
+        "threshold_days": 21,
+        "cooldown_days": 14,
+        "max_reminders": 3,
+        "metric": "sessions",
+        "period": "year",
+        "thresholds": [50],
+        "max_age_days": 7,
+        "lead_days": [30],
+        "spread_days": None,
+        "is_mandatory": False,
+        "informs_coordinators": False,
     }
-    return next((gate for gate, holds in gates.items() if holds), "would_send")
+    made = {"id": uuid5(draft.organization_id, draft.name), "activation": draft.activation}
+    return defaults | draft.words() | made | {"effective_from": effective_from}
+
+
+def _as[T](kind: type[T], row: object) -> T:
+    return kind(**{field.name: getattr(row, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _is_not_spread(_user_id: UUID, _rule_id: UUID) -> int:
+    raise AssertionError("a rule is spread over days, and nobody said how")

@@ -68,6 +68,13 @@ class Organisation:
         )
         return activity_id
 
+    def settle(self) -> None:
+        """As after a tick and a drain: the rules have been looked at, and nothing is marked."""
+        self.database.execute(
+            "update private.rule_clocks set evaluated_until = now() where organization_id = %s", (self.id,)
+        )
+        self.database.execute("delete from private.scenario_marks where organization_id = %s", (self.id,))
+
     def notified(self) -> list[UUID]:
         """Whose notifications there are, in order; somebody told twice is there twice."""
         rows = self.database.rows(

@@ -38,6 +38,11 @@ comment on table public.users is 'A person of an organisation, with or without a
 comment on column public.users.away_until is 'Exclusive end of the absence. Null with away_from set: away until further notice.';
 -- The interfaces of the scenario engine name a person by id alone, and look the organisation up here.
 create index users_id on public.users (id);
+-- Whose dates lie in a range: what the scenario engine's ticks read. (Why a condition that is always true: activities_user_id.)
+create index users_joined_at on public.users (organization_id, joined_at) where joined_at is not null;
+create index users_reactivated_at on public.users (organization_id, reactivated_at) where reactivated_at is not null;
+create index users_away_from on public.users (organization_id, away_from) where away_from is not null;
+create index users_away_until on public.users (organization_id, away_until) where away_until is not null;
 
 create table public.user_logins (
   auth_user_id uuid primary key references auth.users (id) on delete cascade,

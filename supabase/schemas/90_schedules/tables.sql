@@ -4,15 +4,26 @@
 create extension if not exists pg_cron with schema pg_catalog;
 
 insert into private.schedules (name, description, expected_interval) values
-  ('scenario-evaluation', 'Evaluates every rule for everybody, through the scenario-trigger-engine.', interval '15 minutes'),
+  ('scenario-evaluation', 'Evaluates every rule for everybody, through the scenario-trigger-engine, and reports what the ticks missed.', interval '1 day'),
+  ('scenario-tick', 'Marks whoever has become due since the last tick, which rings the scenario-trigger-engine.', interval '1 minute'),
   ('scenario-sweep', 'Rings the scenario-trigger-engine for marks that no bell announced.', interval '1 minute'),
   ('statistics-sweep', 'Rings statistics-recompute for marks that no bell announced, and after midnight for streaks that ended.', interval '1 minute'),
   ('statistics-reconcile', 'Compares every statistics row with its activities, repairs and reports drift.', interval '1 day'),
   ('statistics-rebuild', 'Recomputes every statistics row; started by whoever asks for it, continued by cron.', null),
   ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
 
--- Every minute, not every 15: a run that ran out of its time is continued by the next tick, and changing the interval is
--- an update of private.schedules.
+-- The commits stand here because a routine with its own search_path may not have one.
+select cron.schedule('attend-scenario-tick', '* * * * *', $job$
+do $do$
+begin
+  perform private.note_schedule_started('scenario-tick');
+  commit;
+  perform private.run_scenario_tick();
+end
+$do$
+$job$);
+-- Every minute, not once a day: a run that ran out of its time is continued by the next minute's, and changing the interval
+-- is an update of private.schedules.
 select cron.schedule('attend-scenario-evaluation', '* * * * *',
   $job$select private.tick_run('scenario-evaluation', 'scenario-trigger-engine')$job$);
 select cron.schedule('attend-scenario-sweep', '* * * * *',
@@ -24,7 +35,6 @@ select cron.schedule('attend-statistics-reconcile', '* 1-5 * * *',
   $job$select private.tick_run('statistics-reconcile', 'statistics-recompute')$job$);
 select cron.schedule('attend-statistics-rebuild', '* * * * *',
   $job$select private.tick_run('statistics-rebuild', 'statistics-recompute')$job$);
--- The commit stands here because a routine with its own search_path may not have one.
 select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
 do $do$
 begin

@@ -1,7 +1,7 @@
 -- People's preferences and notifications are theirs alone; what waits to be sent is nobody's. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(20);
+select plan(22);
 select tests.populate();
 
 select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
@@ -23,6 +23,8 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   ('nobody hands a notification on', 'update public.notifications set user_id = user_id where organization_id = tests.id(''a'')', '- - - - - - - - - 1 '),
   ('nobody notifies directly', 'insert into public.notifications (organization_id, user_id, scenario, subject, triggered_at) values (tests.id(''a''), {me}, ''inactivity'', ''x'', now())', '- - - - - - - - - 1 '),
   ('nobody deletes notifications', 'delete from public.notifications where organization_id = tests.id(''a'')',    '- - - - - - - - - 1 '),
+  ('the history of preferences is private', 'select from private.preference_history limit 0',                      '- - - - - - - - - 0 '),
+  ('nobody rewrites it', 'delete from private.preference_history',                                                 '- - - - - - - - - - '),
   ('the outbox is private', 'select from private.outbox limit 0',                                                 '- - - - - - - - - 0 '),
   ('cooldowns are private', 'select from private.cooldowns limit 0',                                              '- - - - - - - - - 0 '),
   ('nobody ends a cooldown', 'delete from private.cooldowns',                                                     '- - - - - - - - - 0 ')

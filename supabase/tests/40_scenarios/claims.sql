@@ -1,7 +1,7 @@
 -- What a decision writes, and what it never writes twice.
 begin;
 \ir ../helpers.psql
-select plan(53);
+select plan(57);
 select tests.populate();
 
 create function tests.evaluate(variadic p_people text[]) returns jsonb language sql as
@@ -35,7 +35,7 @@ select is(tests.written(), '2 notifications, 1 pushes, 2 cooldowns', 'in the app
 select is(tests.evaluate('a guest', 'a coordinator', 'a retired admin'),
   '{"people": 3, "counts": {"inactivity": {"not_matched": 2, "person_inactive": 1}}}', 'every person has a gate, and the gates add up');
 delete from private.cooldowns where user_id = tests.id('a mentor');
-select is(tests.violated('select tests.evaluate(''a mentor'')'), 'notifications_once_per_decision', 'even with the cooldown lost, one evaluation tells a person one thing once');
+select is(tests.violated('select private.decide(tests.id(''a''), null, null, array[tests.id(''a mentor'')], now())'), 'notifications_once_per_decision', 'even with the cooldown lost, one evaluation tells a person one thing once');
 select is(public.evaluate_people(tests.id('a'), array[tests.id('a mentor')], now() + interval '14 days') #>> '{counts,inactivity,sent}', '1', 'a later evaluation may remind');
 
 -- Enqueueing.
@@ -76,6 +76,16 @@ select is(tests.advice('a servant', null, now() + interval '14 days') ->> 'allow
 select is(tests.advice('a servant', 'another') ->> 'allowed', 'true', 'another subject has its own');
 select is(tests.advice('a admin', null) ->> 'reason', 'cooling_down', 'without a subject any cooldown counts');
 
+insert into private.cooldowns values (tests.id('a'), tests.id('a coordinator'), 'inactivity', 'for ever', now() - interval '900 days', null);
+select is(tests.advice('a coordinator', 'for ever'), '{"allowed": false, "reason": "cooling_down", "until": null}', 'what is told once and for all has no end');
+select is(tests.advice('a coordinator') ->> 'allowed', 'true', 'and speaks against itself alone');
+insert into private.cooldowns values (tests.id('a'), tests.id('a coordinator'), 'inactivity', tests.id('a rule')::text, now() - interval '10 days', 14);
+select is(tests.advice('a coordinator', tests.id('a rule')::text) -> 'until', to_jsonb(now() + interval '4 days'), 'a rule''s subject has the rule''s cooldown');
+update public.scenario_rules set cooldown_days = 10 where id = tests.id('a rule');
+select is(tests.advice('a coordinator', tests.id('a rule')::text) ->> 'allowed', 'true', 'as it stands today, and not as it was told');
+update public.scenario_rules set cooldown_days = 14 where id = tests.id('a rule');
+delete from private.cooldowns where user_id = tests.id('a coordinator');
+
 -- Senders outside.
 create function tests.record(p_at timestamptz) returns timestamptz language sql as
 $$ select (public.record_last_triggered(tests.id('a guest'), 'inactivity', 'outside', p_at) ->> 'last_triggered_at')::timestamptz $$;
@@ -91,7 +101,7 @@ select is(tests.error(format(m.statement, tests.id('nobody'))), m.error, m.sente
   ('select public.should_notify(%L, ''inactivity'')', format('PT404 unknown_user {"user_id": "%s"}', tests.id('nobody')), 'advice: unknown user'),
   ('select public.record_last_triggered(%L, ''inactivity'')', format('PT404 unknown_user {"user_id": "%s"}', tests.id('nobody')), 'record: unknown user'),
   ('select public.evaluate_inactivity(%L, 21)', format('PT404 unknown_user {"user_id": "%s"}', tests.id('nobody')), 'evaluate: unknown user'),
-  ('select public.enqueue_notification(tests.id(''a mentor''), ''weather'')', 'PT400 unknown_scenario {"allowed": ["inactivity"], "scenario": "weather"}', 'enqueue: unknown scenario'),
+  ('select public.enqueue_notification(tests.id(''a mentor''), ''weather'')', 'PT400 unknown_scenario {"allowed": ["inactivity", "milestone", "certification_expiry"], "scenario": "weather"}', 'enqueue: unknown scenario'),
   ('select public.enqueue_notification(tests.id(''a mentor''), ''inactivity'', ''[]'')', 'PT400 context_is_not_an_object', 'enqueue: a context is an object'),
   ('select public.enqueue_notification(tests.id(''a mentor''), ''inactivity'', p_cooldown_days => 0)', 'PT400 cooldown_days_out_of_range {"maximum": 3650, "minimum": 1, "cooldown_days": 0}', 'enqueue: a cooldown has days'),
   ('select public.evaluate_inactivity(tests.id(''a mentor''), 0)', 'PT400 threshold_days_out_of_range {"maximum": 3650, "minimum": 1, "threshold_days": 0}', 'evaluate: a threshold of nothing'),

@@ -2,16 +2,19 @@
 -- still in a transaction, so that "21 days ago" is exactly that.
 begin;
 \ir ../helpers.psql
-select plan(51);
+select plan(56);
 insert into public.organizations (id, name) values (tests.id('g'), 'Gates');
 insert into public.users (organization_id, id, full_name, role, joined_at)
 values (tests.id('g'), tests.id('g mentor'), 'Mentor', 'peer_mentor', now() - interval '400 days');
 insert into public.scenario_rules (organization_id, id, type, name, is_enabled) values (tests.id('g'), tests.id('g rule'), 'inactivity', 'quiet', true);
 
-create function tests.gate(p_now timestamptz default now()) returns text language sql as
-$$ select public.explain_scenarios(tests.id('g'), tests.id('g mentor'), p_now) -> 0 ->> 'gate' $$;
-create function tests.detail(p_key text) returns text language sql as
-$$ select public.explain_scenarios(tests.id('g'), tests.id('g mentor'), now()) -> 0 -> 'detail' ->> p_key $$;
+-- The clock alone moves; the facts are those of now. (public.explain_scenarios asks the facts of the time it is asked about.)
+create function tests.gates(p_now timestamptz default now()) returns table (gate text, subject text, crossed_at timestamptz, eligible_again_at timestamptz, detail jsonb) language sql as $$
+  select g.gate, g.subject, g.crossed_at, g.eligible_again_at, g.detail
+  from private.scenario_gates(tests.id('g'), null, null, array[tests.id('g mentor')], private.rules_of(tests.id('g'), null), p_now, null) g
+$$;
+create function tests.gate(p_now timestamptz default now()) returns text language sql as $$ select g.gate from tests.gates(p_now) g $$;
+create function tests.detail(p_key text) returns text language sql as $$ select g.detail ->> p_key from tests.gates() g $$;
 -- The person anew, with these columns; every other as it was.
 create function tests.person(p_set text default '') returns void language plpgsql as $$
 begin
@@ -40,9 +43,10 @@ select tests.person();
 select tests.acted(now() - interval '21 days');
 select is(tests.gate(), 'would_send', 'quiet for exactly the threshold');
 select is(tests.gate(now() - interval '1 microsecond'), 'not_matched', 'a microsecond before');
-select is(public.explain_scenarios(tests.id('g'), tests.id('g mentor'), now()) -> 0 ->> 'crossed_at', to_jsonb(now()) #>> '{}', 'it crossed this moment');
-select is(public.explain_scenarios(tests.id('g'), tests.id('g mentor'), now() - interval '1 microsecond') -> 0 ->> 'crossed_at', null, 'and had not before');
-select is(tests.detail('days_inactive')::numeric, 21.000, 'the days are told');
+select is((select crossed_at from tests.gates()), now(), 'it crossed this moment');
+select is((select crossed_at from tests.gates(now() - interval '1 microsecond')), null, 'and had not before');
+select is((select eligible_again_at from tests.gates(now() - interval '1 microsecond')), now(), 'when it would is told');
+select is((select detail from tests.gates()), jsonb_build_object('threshold_days', 21, 'anchor_at', now() - interval '21 days', 'last_activity_at', now() - interval '21 days'), 'as is what was compared');
 select tests.acted(now() - interval '1 day', 'planned');
 select tests.acted(now() - interval '1 day', 'cancelled');
 select is(tests.gate(), 'would_send', 'what is planned or cancelled is no activity');
@@ -71,10 +75,12 @@ select is(tests.gate(), 'not_matched', 'only peer mentors are noticed');
 -- Away.
 select tests.person('away_from = now()');
 select is(tests.gate(), 'away', 'away from this moment, until further notice');
+select is((select eligible_again_at from tests.gates()), null, 'whose end nobody knows');
 select is(tests.gate(now() - interval '1 microsecond'), 'would_send', 'not before');
 select is(tests.gate(now() + interval '10 years'), 'away', 'and for ever');
 select tests.person('away_from = now() - interval ''1 day'', away_until = now()');
 select is(tests.gate(now() - interval '1 microsecond'), 'away', 'the last microsecond of an absence');
+select is((select eligible_again_at from tests.gates(now() - interval '1 microsecond')), now(), 'whose end is told');
 select is(tests.gate(), 'not_matched', 'its end is a new beginning');
 select is(tests.gate(now() + interval '21 days' - interval '1 microsecond'), 'not_matched', 'for the whole threshold');
 select is(tests.gate(now() + interval '21 days'), 'would_send', 'and no longer');
@@ -102,6 +108,7 @@ select is(tests.gate(now() - interval '1 microsecond'), 'cooling_down', 'a micro
 select tests.told(now() - interval '14 days' + interval '1 microsecond');
 select is(tests.gate(), 'cooling_down', 'nor a microsecond later told');
 select is(tests.detail('cooldown_until')::timestamptz, now() + interval '1 microsecond', 'and until when');
+select is((select eligible_again_at from tests.gates()), now() + interval '1 microsecond', 'when it would remind again');
 update private.cooldowns set subject = 'another subject' where user_id = tests.id('g mentor');
 select is(tests.gate(), 'would_send', 'another subject''s cooldown is another''s');
 select tests.told(now() - interval '10 days');
@@ -129,11 +136,12 @@ select is(tests.gate(), 'would_send', 'else it would send');
 
 -- Several rules are several decisions.
 insert into public.scenario_rules (organization_id, id, type, name, is_enabled, threshold_days) values (tests.id('g'), tests.id('g second rule'), 'inactivity', 'very quiet', true, 401);
-select is((select string_agg(r ->> 'gate', ' ' order by r ->> 'gate') from jsonb_array_elements(public.explain_scenarios(tests.id('g'), tests.id('g mentor'))) r),
-  'not_matched would_send', 'each rule has its own gate');
-select is((select count(distinct r ->> 'subject') from jsonb_array_elements(public.explain_scenarios(tests.id('g'), tests.id('g mentor'))) r), 2::bigint, 'and subject');
+select is((select string_agg(g.gate, ' ' order by g.gate) from tests.gates() g), 'not_matched would_send', 'each rule has its own gate');
+select is((select count(distinct g.subject) from tests.gates() g), 2::bigint, 'and subject');
+select is((select jsonb_agg(r ->> 'gate' order by r ->> 'gate') from jsonb_array_elements(public.explain_scenarios(tests.id('g'), tests.id('g mentor')) -> 'answers') r),
+  '["not_matched", "would_send"]', 'an explanation has them all');
 delete from public.scenario_rules where organization_id = tests.id('g');
-select is(public.explain_scenarios(tests.id('g'), tests.id('g mentor')), '[]', 'without a rule there is nothing to explain');
+select is(public.explain_scenarios(tests.id('g'), tests.id('g mentor')) -> 'answers', '[]', 'without a rule there is nothing to explain');
 
 -- The evaluator alone asks neither rule nor preference nor cooldown.
 select tests.person();

@@ -12,12 +12,12 @@ select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
   $$values ('attend-housekeeping', '17 3 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
-    ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
-    ('attend-statistics-sweep', '* * * * *')$$, 'six jobs');
+    ('attend-scenario-tick', '* * * * *'), ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
+    ('attend-statistics-sweep', '* * * * *')$$, 'seven jobs');
 select results_eq('select name, expected_interval from private.schedules order by 1',
-  $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '15 minutes'), ('scenario-sweep', interval '1 minute'),
+  $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '1 day'), ('scenario-sweep', interval '1 minute'), ('scenario-tick', interval '1 minute'),
     ('statistics-rebuild', null), ('statistics-reconcile', interval '1 day'),
-    ('statistics-sweep', interval '1 minute')$$, 'six schedules, with what is expected of them');
+    ('statistics-sweep', interval '1 minute')$$, 'seven schedules, with what is expected of them');
 select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
 
 -- The calls queued since the last look.
@@ -47,10 +47,10 @@ select is(tests.calls(), 'none', 'a function that starts slowly is not rung twic
 update private.schedules set last_rung_at = clock_timestamp() - interval '90 seconds' where name = 'scenario-evaluation';
 select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'nobody came for a minute and a half: rung again');
-select tests.started('13 minutes');
+select tests.started('21 hours');
 select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
-select is(tests.calls(), 'none', 'started 13 minutes ago: not due');
-select tests.started('14 minutes');
+select is(tests.calls(), 'none', 'started 21 hours ago: not due');
+select tests.started('22 hours');
 select private.tick_run('scenario-evaluation', 'scenario-trigger-engine');
 select is(tests.calls(), 'SCHEDULE scenario-evaluation', 'a tenth early is on time');
 select tests.started('1 minute');

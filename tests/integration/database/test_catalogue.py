@@ -303,6 +303,7 @@ def test_long_running_functions_bring_their_own_time_out(functions: list[dict[st
     long_running = {
         *("evaluate_chunk", "drain_scenario_marks", "evaluate_people", "dry_run_scenarios"),
         *("drain_statistics_marks", "rebuild_statistics_chunk"),
+        *("preview_rule", "save_rule", "retry_quarantine"),
     }
     with_own = {f["proname"] for f in functions if any(c.startswith("statement_timeout=") for c in f["config"])}
     assert long_running <= with_own

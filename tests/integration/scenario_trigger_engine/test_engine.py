@@ -89,6 +89,62 @@ async def test_a_nonsense_threshold_is_refused_with_the_range(
     assert {"minimum", "maximum"} <= set(caught.value.details)  # type: ignore[call-overload]
 
 
+async def test_a_milestone_is_reached_at_the_activity_that_reached_it(
+    engine: ScenarioTriggerEngine, organisation: Organisation
+) -> None:
+    user_id = organisation.mentor()
+    year = NOW.replace(month=1, day=1, hour=0, minute=0, second=0)
+    at = [year + (NOW - year) * part for part in (0.2, 0.5, 0.8)]
+    for time in reversed(at):
+        organisation.activity(user_id, time)
+    organisation.activity(user_id, year - days(1))
+    reached = await engine.evaluate_milestone_scenario(user_id, "sessions", threshold=2, now=NOW)
+    assert (reached.matched, reached.value, reached.crossed_at) == (True, 3, at[1])
+    assert reached.period_start == year
+    short = await engine.evaluate_milestone_scenario(user_id, "sessions", threshold=4, now=NOW)
+    assert (short.matched, short.gate, short.value, short.crossed_at) == (False, "not_matched", 3, None)
+    ever = await engine.evaluate_milestone_scenario(user_id, "hours", threshold=2, period="all_time", now=NOW)
+    assert (ever.matched, ever.value, ever.crossed_at) == (True, 2.0, at[2])
+    assert not (await engine.evaluate_milestone_scenario(user_id, "contacts", now=NOW)).matched
+    assert organisation.notified() == []
+
+
+async def test_a_certificate_matches_from_its_lead_until_it_expires(
+    engine: ScenarioTriggerEngine, organisation: Organisation, database: Database
+) -> None:
+    user_id = organisation.mentor()
+    expires_at = NOW + days(30)
+    database.execute(
+        "insert into public.certificates (organization_id, user_id, name, expires_at) values (%s, %s, 'First aid', %s)",
+        (organisation.id, user_id, expires_at),
+    )
+    for later, matched in ((-0.01, False), (0, True), (29.99, True), (30, False)):
+        answer = await engine.evaluate_certification_expiry_scenario(user_id, 30, now=NOW + days(later))
+        assert (answer.matched, answer.certificates[0].matched) == (matched, matched)
+    assert answer.certificates[0].expires_at == expires_at
+    assert not (await engine.evaluate_certification_expiry_scenario(organisation.mentor(), 30)).certificates
+    assert organisation.notified() == []
+
+
+async def test_nonsense_about_milestones_and_leads_is_refused_with_what_is_allowed(
+    engine: ScenarioTriggerEngine, organisation: Organisation
+) -> None:
+    user_id = organisation.mentor()
+    calls: list[tuple[Any, str, dict[str, Any]]] = [
+        (engine.evaluate_milestone_scenario(user_id, "cups"), "unknown_milestone_type", {"milestone_type": "cups"}),  # type: ignore[arg-type]
+        (engine.evaluate_milestone_scenario(user_id, "hours", threshold=0), "threshold_out_of_range", {"minimum": 1}),
+        (engine.evaluate_milestone_scenario(user_id, "hours", period="week"), "unknown_period", {"period": "week"}),  # type: ignore[arg-type]
+        (engine.evaluate_certification_expiry_scenario(user_id, 366), "lead_days_out_of_range", {"maximum": 365}),
+        (engine.evaluate_certification_expiry_scenario(user_id, 0), "lead_days_out_of_range", {"minimum": 1}),
+        (engine.evaluate_certification_expiry_scenario(uuid4(), 30), "unknown_user", {}),
+    ]
+    for call, code, details in calls:
+        with pytest.raises(Refused) as caught:
+            await call
+        assert caught.value.code == code
+        assert details.items() <= caught.value.details.items()  # type: ignore[attr-defined]
+
+
 # ------------------------------------------------------------------------------------------- the claim
 
 
@@ -161,13 +217,12 @@ async def test_an_unknown_scenario_is_refused(engine: ScenarioTriggerEngine, org
 async def test_the_shared_modules_ask_the_same(api: Any, organisation: Organisation, database: Database) -> None:
     supabase = Supabase(api.settings())
     user_id = organisation.mentor()
-    preferences = Preferences(supabase)
-    assert not await preferences.is_opted_out(organisation.id, user_id, "inactivity")
+    assert await Preferences(supabase).of(organisation.id, user_id) == []
     opt_out(database, organisation, user_id, "inactivity", "push")
-    assert not await preferences.is_opted_out(organisation.id, user_id, "inactivity")
-    assert await preferences.is_opted_out(organisation.id, user_id, "inactivity", "push")
+    assert (await Cooldown(supabase).should_notify(user_id, "inactivity")).allowed
     opt_out(database, organisation, user_id)
-    assert await preferences.is_opted_out(organisation.id, user_id, "inactivity")
+    stored = {(p.scenario, p.channel, p.is_enabled) for p in await Preferences(supabase).of(organisation.id, user_id)}
+    assert stored == {("inactivity", "push", False), ("all", "all", False)}
     assert (await Cooldown(supabase).should_notify(user_id, "inactivity")).reason == "opted_out"
     await supabase.aclose()
 
@@ -188,8 +243,8 @@ async def test_a_run_tells_exactly_those_who_are_due(
     assert organisation.notified() == [quiet]
     assert run.run is not None
     assert run.run.people == 5
-    counts = {"sent": 1, "not_matched": 1, "away": 1, "person_inactive": 1, "opted_out": 1}
-    assert {gate: n for gate, n in run.run.counts["inactivity"].items() if n} == counts
+    # Of everybody only those who match are looked at, and so counted.
+    assert run.run.counts == {"inactivity": {"sent": 1, "opted_out": 1}}
 
 
 async def test_the_next_run_tells_nobody_twice(engine: ScenarioTriggerEngine, organisation: Organisation) -> None:
@@ -271,9 +326,12 @@ async def test_a_run_whose_lease_was_taken_ends_quietly(
 async def test_a_bell_drains_what_was_marked(make_engine: Make, organisation: Organisation) -> None:
     quiet = [organisation.mentor(quiet_days=30) for _ in range(5)]
     organisation.mentor(quiet_days=3)
-    assert organisation.marks() == 6
+    organisation.settle()
+    for user_id in quiet:
+        organisation.activity(user_id, NOW - days(29))
+    assert organisation.marks() == 5
     outcome = await make_engine(chunk_size=2).handle_database_event(BELL, now=NOW)
-    assert (outcome.outcome, outcome.marks, outcome.more) == ("drained", 6, False)
+    assert (outcome.outcome, outcome.marks, outcome.more) == ("drained", 5, False)
     assert organisation.marks() == 0
     assert organisation.notified() == sorted(quiet)
 
@@ -328,3 +386,50 @@ async def test_a_row_of_another_organisation_reaches_nobody_here(
     row = {"organization_id": uuid4(), "user_id": user_id}
     await engine.handle_database_event(row_payload("INSERT", "activities", row), now=NOW)
     assert organisation.notified() == []
+
+
+async def test_rows_of_people_preferences_and_certificates_evaluate_whom_they_concern(
+    engine: ScenarioTriggerEngine, organisation: Organisation
+) -> None:
+    one, other, third = (organisation.mentor(quiet_days=30) for _ in range(3))
+    row = {"organization_id": organisation.id, "id": uuid4()}
+    for payload in (
+        row_payload("INSERT", "users", row | {"id": one}),
+        row_payload("INSERT", "notification_preferences", row | {"user_id": other}),
+        row_payload("INSERT", "certificates", row | {"user_id": third}),
+    ):
+        outcome = await engine.handle_database_event(payload, now=NOW)
+        assert (outcome.outcome, outcome.people) == ("evaluated", 1)
+    assert organisation.notified() == sorted([one, other, third])
+
+
+async def test_a_rule_that_is_new_tells_whom_it_concerns_when_its_row_arrives(
+    engine: ScenarioTriggerEngine, organisation: Organisation, database: Database
+) -> None:
+    user_id = organisation.mentor(quiet_days=15)
+    await engine.handle_database_event(BELL, now=NOW)
+    assert organisation.notified() == []
+    database.execute("update public.scenario_rules set threshold_days = 10 where id = %s", (organisation.rule_id,))
+    row = {"organization_id": organisation.id, "id": organisation.rule_id}
+    outcome = await engine.handle_database_event(row_payload("UPDATE", "scenario_rules", row, row), now=NOW)
+    assert (outcome.outcome, outcome.counts) == ("drained", {"inactivity": {"sent": 1}})
+    assert organisation.notified() == [user_id]
+
+
+async def test_quiet_hours_and_a_full_day_are_outcomes(
+    engine: ScenarioTriggerEngine, organisation: Organisation, database: Database
+) -> None:
+    for key, value in (("notification_daily_cap", "1"), ("quiet_hours", '{"from": "00:00", "to": "23:59"}')):
+        database.execute(
+            "insert into public.org_settings_kv (organization_id, key, value) values (%s, %s, %s)",
+            (organisation.id, key, value),
+        )
+    user_id = organisation.mentor()
+    noon = NOW.replace(hour=12, minute=0, second=0)
+    claims = [
+        await engine.enqueue_notification(user_id, "milestone", {}, subject=subject, now=noon) for subject in "ab"
+    ]
+    assert [claim.outcome for claim in claims] == ["quiet_hours", "capped"]
+    assert claims[0].notification_id is not None
+    assert claims[1].until == noon.replace(hour=0) + days(1)
+    assert organisation.notified() == [user_id]

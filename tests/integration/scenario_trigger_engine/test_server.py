@@ -36,16 +36,19 @@ def told_once(organisation: Organisation, people: int) -> None:
 async def test_one_process_serves_three_hundred_bells_at_once(
     start_function: Start, organisation: Organisation
 ) -> None:
+    organisation.settle()
     organisation.mentor(quiet_days=30)
+    marks = organisation.marks()
     function = start_function().client()
     answers = await asyncio.gather(*(function.send(BELL) for _ in range(300)))
     assert {answer.status_code for answer in answers} == {200}
-    assert sum(answer.json()["marks"] for answer in answers) == 1
+    assert sum(answer.json()["marks"] for answer in answers) == marks > 0
     told_once(organisation, 1)
 
 
 async def test_a_bell_is_answered_while_a_run_works(start_function: Start, organisation: Organisation) -> None:
     organisation.mentors(1_500)
+    organisation.settle()
     function = start_function(ATTEND_CHUNK_SIZE="2").client()
     run = asyncio.create_task(function.send(EVALUATION))
     await somebody_told(organisation)
@@ -113,12 +116,14 @@ async def test_after_a_kill_in_the_middle_of_a_run_another_instance_ends_it(
 async def test_the_same_delivery_to_two_processes_is_answered_the_same(
     start_function: Start, organisation: Organisation
 ) -> None:
+    organisation.settle()
     organisation.mentor(quiet_days=30)
+    marks = organisation.marks()
     first, second = start_function().client(), start_function().client()
     one = (await first.send(BELL, webhook_id="m_same")).json()
     other = (await second.send(BELL, webhook_id="m_same")).json()
     assert one == other
-    assert one["marks"] == 1
+    assert one["marks"] == marks > 0
 
 
 async def test_without_a_database_it_is_503_and_comes_back_by_itself(
@@ -130,13 +135,14 @@ async def test_without_a_database_it_is_503_and_comes_back_by_itself(
         function = start_function(SUPABASE_URL=url).client()
         assert (await function.send(BELL)).status_code == 200
     organisation.mentor(quiet_days=30)
+    marks = organisation.marks()
     down = await function.send(BELL)
     assert (down.status_code, down.json()["code"]) == (503, "database_unavailable")
     assert int(down.headers["retry-after"]) >= 1
     assert (await function.http.get("/health")).status_code == 200
     with serving(create_app(settings), port=int(url.rsplit(":", 1)[1])):
         wait_until_ready(url)
-        assert (await function.send(BELL)).json()["marks"] == 1
+        assert (await function.send(BELL)).json()["marks"] == marks > 0
     told_once(organisation, 1)
 
 

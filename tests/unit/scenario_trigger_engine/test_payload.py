@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.scenario_trigger_engine.payload import ActivityRow, Schedule, parse_event
+from functions.scenario_trigger_engine.payload import WATCHED_TABLES, OwnedRow, Schedule, UserRow, parse_event
 from shared.errors import MalformedBody
 from shared.events import Bell, RowChange
 
@@ -80,7 +80,7 @@ fields = st.fixed_dictionaries(
     {"type": st.sampled_from(["BELL", "SCHEDULE", "INSERT", "UPDATE", "DELETE"]) | json_values},
     optional={
         "schema": st.just("public") | json_values,
-        "table": st.sampled_from(["activities", "activity_contacts"]) | json_values,
+        "table": st.sampled_from(sorted(WATCHED_TABLES)) | json_values,
         "schedule": st.just("scenario-evaluation") | json_values,
         "bell_id": st.text() | json_values,
         "record": st.just(RECORD) | st.dictionaries(st.sampled_from(sorted(RECORD)), json_values),
@@ -94,7 +94,7 @@ def test_any_object_is_an_event_or_malformed_and_nothing_between(event: dict[str
     try:
         parsed = parse(event)
         if isinstance(parsed, RowChange):
-            parsed.rows(ActivityRow)
+            parsed.rows(OwnedRow)
     except MalformedBody:
         return
 
@@ -109,13 +109,18 @@ def test_a_row_payload_has_the_rows_of_its_type(kind: str, record: object, old_r
 
 def test_an_update_concerns_the_people_of_both_rows() -> None:
     moved = UPDATE | {"record": RECORD | {"user_id": str(UUID(int=9))}}
-    assert {row.user_id for row in parse(moved).rows(ActivityRow)} == {UUID(int=2), UUID(int=9)}
+    assert {row.user_id for row in parse(moved).rows(OwnedRow)} == {UUID(int=2), UUID(int=9)}
+
+
+def test_a_row_of_users_is_the_person_itself() -> None:
+    (user,) = parse(UPDATE | {"type": "INSERT", "table": "users", "old_record": None}).rows(UserRow)
+    assert (user.organization_id, user.id) == (UUID(int=1), UUID(int=3))
 
 
 def test_a_row_without_what_says_whom_it_concerns_is_malformed() -> None:
     change = parse(UPDATE | {"record": {"id": 1}})
     with pytest.raises(MalformedBody) as caught:
-        change.rows(ActivityRow)
+        change.rows(OwnedRow)
     assert {"at": "record.user_id", "problem": "missing"} in caught.value.details  # type: ignore[operator]
 
 

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-import pytest
-
 from shared.cooldown import Cooldown
 from shared.preferences import Preferences
 from tests.support.api import ScriptedApi
@@ -29,24 +27,10 @@ async def test_record_last_triggered_returns_what_stands() -> None:
     assert (await Cooldown(api.supabase()).record_last_triggered(USER, "inactivity", at=NOW)).last_triggered_at > NOW
 
 
-@pytest.mark.parametrize(
-    ("rows", "channel", "expected"),
-    [
-        ([], "all", False),
-        ([("all", "all", False)], "all", True),
-        ([("all", "all", False)], "push", True),
-        ([("inactivity", "all", False)], "all", True),
-        ([("milestone", "all", False)], "all", False),
-        ([("inactivity", "push", False)], "all", False),
-        ([("inactivity", "push", False)], "push", True),
-        ([("all", "push", False)], "push", True),
-        ([("inactivity", "all", True)], "all", False),
-        ([("all", "all", False), ("inactivity", "all", True)], "all", True),
-    ],
-)
-async def test_off_altogether_stops_everything_and_off_by_channel_that_channel(
-    rows: list[tuple[str, str, bool]], channel: str, expected: bool
-) -> None:
-    stored = [{"scenario": s, "channel": c, "is_enabled": e} for s, c, e in rows]
-    preferences = Preferences(ScriptedApi().on("notification_preferences", stored).supabase())
-    assert await preferences.is_opted_out(ORGANIZATION, USER, "inactivity", channel) is expected
+async def test_preferences_are_read_as_they_are_stored() -> None:
+    stored = [{"scenario": "all", "channel": "push", "is_enabled": False}]
+    api = ScriptedApi().on("notification_preferences", stored)
+    (preference,) = await Preferences(api.supabase()).of(ORGANIZATION, USER)
+    assert (preference.scenario, preference.channel, preference.is_enabled) == ("all", "push", False)
+    asked = api.called("notification_preferences")[0]
+    assert (asked["organization_id"], asked["user_id"]) == (f"eq.{ORGANIZATION}", f"eq.{USER}")

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from shared import errors, supabase_client
+from shared.supabase_client import Page
 from tests.support.api import SECRET_KEY, ScriptedApi, problem
 
 USER = UUID(int=7)
@@ -167,6 +168,21 @@ async def test_a_call_that_waits_to_be_repeated_holds_no_slot(
     assert api.called("down")
     assert await asyncio.wait_for(supabase.rpc("up", {}, Answer), 1) == Answer(value=1)
     waiting.cancel()
+
+
+async def test_a_page_is_read_in_the_order_of_its_key_behind_where_the_last_one_ended(api: ScriptedApi) -> None:
+    supabase = api.on("t", []).supabase()
+    for page in (Page("id", 20), Page("id", 20, USER)):
+        await supabase.select("t", "value", {"name": "x"}, TypeAdapter(list[Answer]), page=page)
+    first, second = (dict(request.url.params) for request in api.requests)
+    assert first == {"select": "value", "name": "eq.x", "order": "id.asc", "limit": "20"}
+    assert second == first | {"id": f"gt.{USER}"}
+
+
+async def test_rows_are_counted_that_equal_the_filters(api: ScriptedApi) -> None:
+    api.on("t", httpx.Response(206, headers={"content-range": "0-0/7"}))
+    assert await api.supabase().count("t", {"name": "x"}) == 7
+    assert api.requests[0].url.params["name"] == "eq.x"
 
 
 async def test_rows_are_read_by_equality(api: ScriptedApi) -> None:

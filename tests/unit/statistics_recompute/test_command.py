@@ -1,11 +1,12 @@
-"""attend/statistics.py: where it finds the project, and how it tells its progress."""
+"""attend/statistics.py: how it tells its progress; attend/api.py: where commands find the project."""
 
 from pathlib import Path
 
 import pytest
 
+from attend.api import find_settings
 from attend.stack.errors import StackError
-from attend.statistics import Progress, find_settings
+from attend.statistics import Progress
 from shared.runs import ChunkResult
 
 

@@ -5,10 +5,16 @@ as $$
   select case p_key
     when 'absence_alert_threshold' then
       jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,3}$'
+    when 'notification_daily_cap' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^([1-9][0-9]?|100)$'
+    when 'quiet_hours' then
+      jsonb_typeof(p_value) = 'object' and (p_value - '{from,to}'::text[]) = '{}'
+      and coalesce(p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' and p_value ->> 'to' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'
+        and p_value ->> 'from' <> p_value ->> 'to', false)
     else btrim(p_key) <> ''
   end;
 $$;
 comment on function private.is_setting_valid(text, jsonb) is
-  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4).';
+  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4). notification_daily_cap: a whole number from 1 to 100. quiet_hours: {"from": "21:00", "to": "08:00"}, local times that differ.';
 revoke all on function private.is_setting_valid(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function private.is_setting_valid(text, jsonb) to authenticated, service_role;

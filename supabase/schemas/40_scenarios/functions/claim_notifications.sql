@@ -1,71 +1,91 @@
 create function private.claim_notifications(
   p_organization_id uuid, p_claims private.notification_claim[], p_now timestamptz)
-returns table (user_id uuid, scenario text, subject text, outcome text, notification_id uuid, cooldown_until timestamptz)
-language sql volatile
+returns setof private.claim_outcome
+language plpgsql volatile
 set search_path = ''
 as $$
-  with claimed as materialized (
-    -- Locked in the order of the key, so that two evaluators never wait for each other in a circle, and so that a person
-    -- deleted this moment drops out here instead of failing the whole chunk on a foreign key.
-    select c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, u.is_active
-    from unnest(p_claims) as c
-    join public.users u on u.organization_id = p_organization_id and u.id = c.user_id
-    order by c.user_id, c.scenario, c.subject
-    for key share of u
-  ), judged as materialized (
-    select c.*, coalesce(np.from_all, false) as is_opted_out, coalesce(np.from_push, false) as is_push_opted_out
-    from claimed c
-    left join lateral (
-      select bool_or(p.channel = 'all') as from_all, bool_or(p.channel = 'push') as from_push
-      from public.notification_preferences p
-      where p.organization_id = p_organization_id and p.user_id = c.user_id
-        and p.scenario in ('all', c.scenario) and not p.is_enabled
-    ) np on true
-  ), cooled as (
-    -- The race is settled here: of two evaluators one finds the cooldown taken, and gets no row back.
-    insert into private.cooldowns as cd (organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days)
-    select p_organization_id, j.user_id, j.scenario, j.subject, p_now, j.cooldown_days
-    from judged j
-    where j.is_active and not j.is_opted_out
-    order by j.user_id, j.scenario, j.subject
-    on conflict (organization_id, user_id, scenario, subject) do update
-      set last_triggered_at = excluded.last_triggered_at, cooldown_days = excluded.cooldown_days
-      where cd.last_triggered_at + make_interval(hours => 24 * excluded.cooldown_days) <= excluded.last_triggered_at
-    returning cd.user_id, cd.scenario, cd.subject
-  ), notified as (
-    insert into public.notifications (organization_id, user_id, scenario, subject, rule_id, context, crossed_at, triggered_at)
-    select p_organization_id, j.user_id, j.scenario, j.subject, j.rule_id, j.context, j.crossed_at, p_now
-    from cooled
-    join judged j on j.user_id = cooled.user_id and j.scenario = cooled.scenario and j.subject = cooled.subject
-    returning id, user_id, scenario, subject
-  ), queued as (
-    insert into private.outbox (organization_id, notification_id, user_id, channel)
-    select p_organization_id, n.id, n.user_id, 'push'
-    from notified n
-    join judged j on j.user_id = n.user_id and j.scenario = n.scenario and j.subject = n.subject
-    where not j.is_push_opted_out
-  )
-  select c.user_id, c.scenario, c.subject,
-    case
-      when n.id is not null then 'sent'
-      when j.user_id is null or not j.is_active then 'person_inactive'
-      when j.is_opted_out then 'opted_out'
-      else 'cooling_down'
-    end,
-    n.id,
-    case when n.id is not null then p_now + make_interval(hours => 24 * c.cooldown_days)
-         -- A subquery, for a join would read every cooldown of the organisation while statistics are young.
-         when j.is_active and not j.is_opted_out then (
-           select cd.last_triggered_at + make_interval(hours => 24 * c.cooldown_days)
-           from private.cooldowns cd
-           where cd.organization_id = p_organization_id and cd.user_id = c.user_id
-             and cd.scenario = c.scenario and cd.subject = c.subject)
-    end
-  from unnest(p_claims) as c
-  left join judged j on j.user_id = c.user_id and j.scenario = c.scenario and j.subject = c.subject
-  left join notified n on n.user_id = c.user_id and n.scenario = c.scenario and n.subject = c.subject;
+declare
+  v_judged private.judged_claim[];
+  v_passed private.judged_claim[];
+  v_taken text[];
+  v_lost private.judged_claim[];
+  v_ids uuid[];
+begin
+  if p_claims is null then
+    return;
+  end if;
+  v_judged := array(select g from private.delivery_gates(p_organization_id, p_claims, p_now, null) g);
+  -- Whoever may be told is locked, in the order of the key, so that two evaluators never wait for each other in a circle, and
+  -- then judged again by a statement that sees what was committed meanwhile: a cooldown taken, a day filled, an opt-out.
+  perform from public.users u
+  where u.organization_id = p_organization_id and u.id in (
+    select g.user_id from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours')
+    union
+    select uc.coordinator_id from unnest(v_judged) as g
+    join public.user_coordinators uc on uc.organization_id = p_organization_id and uc.user_id = g.user_id
+    where g.gate in ('would_send', 'quiet_hours') and g.informs_coordinators)
+  order by u.id
+  for no key update of u;
+  if found then
+    v_judged := array(
+      select g from unnest(v_judged) as g where g.gate not in ('would_send', 'quiet_hours')
+      union all
+      select g from private.delivery_gates(p_organization_id, array(
+        select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
+          c.is_mandatory, c.informs_coordinators)::private.notification_claim
+        from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null) g);
+    v_passed := array(
+      select g from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours') order by g.user_id, g.scenario, g.subject);
+  end if;
+
+  -- One statement a table, each reading the array alone: joins between what they return would be planned for ten rows.
+  if v_passed <> '{}' then
+    with cooled as (
+      insert into private.cooldowns as cd (organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days)
+      select p_organization_id, p.user_id, p.scenario, p.subject, p_now, p.cooldown_days
+      from unnest(v_passed) as p
+      on conflict (organization_id, user_id, scenario, subject) do update
+        set last_triggered_at = excluded.last_triggered_at, cooldown_days = excluded.cooldown_days
+        where cd.last_triggered_at + make_interval(hours => 24 * excluded.cooldown_days) <= excluded.last_triggered_at
+      returning cd.user_id, cd.scenario, cd.subject
+    )
+    select array_agg(concat_ws(' ', c.user_id, c.scenario, c.subject)) into v_taken from cooled c;
+    if cardinality(v_taken) is distinct from cardinality(v_passed) then
+      -- A sender outside, who asks for no lock, took some of them this moment (public.record_last_triggered).
+      v_lost := array(
+        select p from unnest(v_passed) as p
+        where (concat_ws(' ', p.user_id, p.scenario, p.subject) = any (v_taken)) is not true);
+      v_passed := array(
+        select p from unnest(v_passed) as p where concat_ws(' ', p.user_id, p.scenario, p.subject) = any (v_taken));
+    end if;
+    v_ids := array(select gen_random_uuid() from unnest(v_passed));
+    insert into public.notifications (
+      organization_id, id, user_id, scenario, subject, rule_id, rule_version, context, crossed_at, triggered_at, release_on, is_mandatory)
+    select p_organization_id, p.id, p.user_id, p.scenario, p.subject, p.rule_id, p.rule_version, p.context, p.crossed_at, p_now,
+      p.release_on, coalesce(p.is_mandatory, false)
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id);
+    insert into private.outbox (organization_id, notification_id, user_id, channel, state, release_at)
+    select p_organization_id, p.id, p.user_id, 'push',
+      case when p.release_at > p_now then 'deferred' else 'pending' end::public.outbox_state, p.release_at
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+    where not p.is_push_opted_out or p.is_mandatory;
+    perform private.inform_coordinators(p_organization_id, v_passed, p_now);
+  end if;
+
+  return query
+  select p.user_id, p.scenario, p.subject, case p.gate when 'quiet_hours' then p.gate else 'sent' end, p.id,
+    p_now + make_interval(hours => 24 * p.cooldown_days), null::timestamptz
+  from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+  union all
+  select g.user_id, g.scenario, g.subject, g.gate, null, g.cooldown_until, g.look_again_at
+  from unnest(v_judged) as g
+  where g.gate not in ('would_send', 'quiet_hours')
+  union all
+  select l.user_id, l.scenario, l.subject, 'cooling_down', null, null, null
+  from unnest(v_lost) as l;
+end;
 $$;
 comment on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) is
-  'The atomic act: preference, cooldown, notification and outbox row, together or not at all, for people of one organisation. One outcome a claim: sent, opted_out, cooling_down or person_inactive (also: no longer there). (user, scenario, subject) must be unique among the claims.';
+  'The atomic act: preference, cooldown, cap, notification and outbox row, together or not at all, for people of one organisation. One outcome a claim: sent, quiet_hours (made, pushed when they end), opted_out, cooling_down, capped (until look_again_at) or person_inactive (also: no longer there). (user, scenario, subject) must be unique among the claims.';
 revoke all on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) to service_role;

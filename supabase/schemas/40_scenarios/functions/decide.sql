@@ -1,40 +1,35 @@
 create function private.decide(
-  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_now timestamptz)
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_now timestamptz, p_run_id bigint default null)
 returns jsonb
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_gates jsonb;
-  v_claims private.notification_claim[];
-  v_outcomes jsonb;
+  v_rules private.scenario_rule[] := private.rules_of(p_organization_id, null);
+  v_matches private.scenario_match[];
+  v_outcomes private.claim_outcome[];
+  v_counts jsonb;
 begin
-  with gates as materialized (
-    select g.* from private.inactivity_gates(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now) g
-  )
-  select
-    (select jsonb_object_agg(c.gate, c.n)
-     from (select g.gate, count(*) as n from gates g where g.gate <> 'would_send' group by g.gate) c),
-    (select array_agg(row(g.user_id, 'inactivity', g.subject, g.rule_id, g.cooldown_days, g.crossed_at,
-        jsonb_build_object('threshold_days', g.threshold_days, 'last_activity_at', g.last_activity_at, 'anchor_at', g.anchor_at)
-      )::private.notification_claim)
-     from gates g where g.gate = 'would_send')
-    into v_gates, v_claims;
-
-  if v_claims is not null then
-    select jsonb_object_agg(o.outcome, o.n) into v_outcomes
-    from (
-      select c.outcome, count(*) as n
-      from private.claim_notifications(p_organization_id, v_claims, p_now) c
-      group by c.outcome
-    ) o;
+  -- Of a list every gate is counted; of a range only those who match are looked at, for there may be millions of others.
+  v_matches := array(
+    select m from private.scenario_matches(
+      p_organization_id, p_from_user, p_to_user, p_user_ids, v_rules, p_now, null, p_user_ids is null) m
+    where not exists (select from private.quarantine q where q.organization_id = p_organization_id and q.user_id = m.user_id));
+  -- Before anybody is told, so that what no longer holds makes room in their day.
+  perform private.retract_unmatched(p_organization_id, p_from_user, p_to_user, p_user_ids, v_matches, p_now);
+  v_outcomes := array(
+    select o from private.claim_notifications(p_organization_id, private.claims_of(v_matches, v_rules), p_now) o);
+  perform private.record_achievements(p_organization_id, v_matches, v_outcomes, p_now);
+  perform private.record_held(p_organization_id, p_from_user, p_to_user, p_user_ids, v_matches, v_outcomes, v_rules, p_now);
+  v_counts := private.add_counts(private.count_gates(v_matches), private.count_outcomes(v_outcomes));
+  if p_run_id is not null then
+    v_counts := private.add_counts(v_counts, private.record_findings(p_organization_id, v_matches, v_outcomes, p_run_id));
   end if;
-  return private.add_counts(
-    jsonb_build_object('inactivity', coalesce(v_gates, '{}')), jsonb_build_object('inactivity', coalesce(v_outcomes, '{}')));
+  return v_counts;
 end;
 $$;
-comment on function private.decide(uuid, uuid, uuid, uuid[], timestamptz) is
-  'Evaluates a range (from inclusive, to exclusive, null: open) or list of people of one organisation, with all effects, in the caller''s transaction. Returns {"scenario": {"gate": n}}.';
-revoke all on function private.decide(uuid, uuid, uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.decide(uuid, uuid, uuid, uuid[], timestamptz) to service_role;
+comment on function private.decide(uuid, uuid, uuid, uuid[], timestamptz, bigint) is
+  'Evaluates a range (from inclusive, to exclusive, null: open) or list of people of one organisation, with all effects, in the caller''s transaction. With p_run_id, a full evaluation, what the ticks should have told before is reported in private.sweep_findings. Returns {"scenario": {"gate": n}}.';
+revoke all on function private.decide(uuid, uuid, uuid, uuid[], timestamptz, bigint) from public, anon, authenticated, service_role;
+grant execute on function private.decide(uuid, uuid, uuid, uuid[], timestamptz, bigint) to service_role;

@@ -16,6 +16,8 @@ begin
     raise exception using errcode = 'PT400', message = 'limit_out_of_range',
       detail = jsonb_build_object('limit', p_limit, 'minimum', 1, 'maximum', 100000)::text;
   end if;
+  -- Rules that are new or changed first: whom they concern is marked here, and claimed below.
+  perform private.tick_scenarios(p_now, true);
   -- Any mark nobody else holds. By row address: a join with a limit for parameter is planned as a scan of the table.
   with claimed as (
     delete from private.scenario_marks m

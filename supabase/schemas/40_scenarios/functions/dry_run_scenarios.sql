@@ -1,34 +1,42 @@
 create function public.dry_run_scenarios(
-  p_organization_id uuid, p_now timestamptz default now(), p_after_user uuid default null, p_limit integer default 500)
+  p_organization_id uuid, p_at timestamptz default null, p_after_user uuid default null, p_limit integer default 500,
+  p_scenario text default null)
 returns jsonb
 language plpgsql stable
 set search_path = ''
 set statement_timeout = '55s'
 as $$
 declare
+  v_after uuid := p_after_user;
   v_ids uuid[];
+  v_rows jsonb;
 begin
   if p_limit is null or p_limit not between 1 and 10000 then
     raise exception using errcode = 'PT400', message = 'limit_out_of_range',
       detail = jsonb_build_object('limit', p_limit, 'minimum', 1, 'maximum', 10000)::text;
   end if;
-  if not exists (select from public.organizations o where o.id = p_organization_id) then
-    raise exception using errcode = 'PT404', message = 'unknown_organization',
-      detail = jsonb_build_object('organization_id', p_organization_id)::text;
+  if p_scenario is not null then
+    perform private.check_scenario_type(p_scenario);
   end if;
-  select array_agg(p.id) into v_ids
-  from (
-    select u.id from public.users u
-    where u.organization_id = p_organization_id and (p_after_user is null or u.id > p_after_user)
-    order by u.id limit p_limit
-  ) p;
-  if v_ids is null then
-    return '[]';
-  end if;
-  return private.explanations(p_organization_id, null, null, v_ids, p_now);
+  perform private.question_time(p_organization_id, p_at);
+  -- Until somebody has a row: of a page of people who came later, a question about the past has none, and [] means the end.
+  loop
+    v_ids := array(
+      select u.id from public.users u
+      where u.organization_id = p_organization_id and (v_after is null or u.id > v_after)
+      order by u.id limit p_limit);
+    if v_ids = '{}' then
+      return '[]';
+    end if;
+    v_rows := private.explanations(p_organization_id, v_ids, p_scenario, p_at);
+    if v_rows <> '[]' then
+      return v_rows;
+    end if;
+    v_after := v_ids[cardinality(v_ids)];
+  end loop;
 end;
 $$;
-comment on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) is
-  'What an evaluation at p_now would do, on the facts as they are now, without effects: one row per person and rule with its gate, for the p_limit people after p_after_user. Page until []. One JSON value, so no row limit of the API cuts it.';
-revoke all on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) from public, anon, authenticated, service_role;
-grant execute on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer) to service_role;
+comment on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer, text) is
+  'What an evaluation would do now, or would have done at p_at on the facts of then, without effects: rows of each person, rule and subject with the gate, for the p_limit people after p_after_user. Page until []. One JSON value, so no row limit of the API cuts it. PT400 time_out_of_range, limit_out_of_range, unknown_scenario; PT404 unknown_organization.';
+revoke all on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer, text) from public, anon, authenticated, service_role;
+grant execute on function public.dry_run_scenarios(uuid, timestamptz, uuid, integer, text) to service_role;

@@ -8,7 +8,7 @@ begin
   return jsonb_build_object(
     'people', coalesce(cardinality(p_user_ids), 0),
     -- No list is nobody; to private.decide it would mean everybody.
-    'counts', private.decide(p_organization_id, null, null, coalesce(p_user_ids, '{}'), p_now));
+    'counts', private.decide_safely(p_organization_id, null, null, coalesce(p_user_ids, '{}'), p_now));
 end;
 $$;
 comment on function public.evaluate_people(uuid, uuid[], timestamptz) is

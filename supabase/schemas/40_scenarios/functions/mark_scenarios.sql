@@ -7,20 +7,28 @@ declare
   v_user_ids uuid[];
   v_rings boolean;
 begin
-  select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
-  from (select distinct n.organization_id, n.user_id from new_rows n) c;
-  -- One bell a transaction. The setting is local, so a rollback to a savepoint that takes the mark takes it too.
-  v_rings := coalesce(current_setting('attend.scenario_bell', true), '') <> 'requested';
-  if v_rings then
-    perform set_config('attend.scenario_bell', 'requested', true);
+  if tg_op = 'INSERT' then
+    -- As private.mark_people does, without its arrays: this is what every writer of an activity pays.
+    v_rings := coalesce(current_setting('attend.scenario_bell', true), '') <> 'requested';
+    insert into private.scenario_marks (organization_id, user_id, rings)
+    select c.organization_id, c.user_id, v_rings and row_number() over () = 1
+    from (select distinct n.organization_id, n.user_id from new_rows n) c;
+    if found and v_rings then
+      perform set_config('attend.scenario_bell', 'requested', true);
+    end if;
+    return null;
+  elsif tg_op = 'DELETE' then
+    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
+    from (select distinct o.organization_id, o.user_id from old_rows o) c;
+  else
+    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
+    from (select n.organization_id, n.user_id from new_rows n union select o.organization_id, o.user_id from old_rows o) c;
   end if;
-  insert into private.scenario_marks (organization_id, user_id, rings)
-  select m.organization_id, m.user_id, v_rings and m.position = 1
-  from unnest(v_organization_ids, v_user_ids) with ordinality as m (organization_id, user_id, position);
+  perform private.mark_people(v_organization_ids, v_user_ids);
   return null;
 end;
 $$;
--- Definer because whoever changes an activity may not see marks.
+-- Definer because whoever changes an activity, certificate or preference may not see marks.
 comment on function private.mark_scenarios() is
-  'Trigger on private.statistics_marks: whoever''s figures changed is to be evaluated. One rule about what a change is, for both.';
+  'Trigger: whoever''s figures (private.statistics_marks), certificates or preferences changed is to be evaluated.';
 revoke all on function private.mark_scenarios() from public, anon, authenticated, service_role;

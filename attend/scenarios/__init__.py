@@ -1,0 +1,1 @@
+"""The operators' side of the scenario engine: rules with their change guard, questions, decisions, quarantine."""

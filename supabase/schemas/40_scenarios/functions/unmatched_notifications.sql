@@ -1,0 +1,34 @@
+create function private.unmatched_notifications(
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_matches private.scenario_match[], p_now timestamptz)
+returns uuid[]
+language plpgsql stable
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return array(
+    select n.id
+    from private.outbox o
+    join public.notifications n on n.organization_id = o.organization_id and n.id = o.notification_id
+    where o.organization_id = p_organization_id and o.state in ('pending', 'deferred')
+      and (p_from_user is null or o.user_id >= p_from_user) and (p_to_user is null or o.user_id < p_to_user)
+      and (p_user_ids is null or o.user_id = any (p_user_ids))
+      -- Of who is in quarantine nobody knows what matches.
+      and not exists (select from private.quarantine q where q.organization_id = o.organization_id and q.user_id = o.user_id)
+      -- Without a rule, somebody outside decided. What was decided later than p_now is not this evaluation's to judge, nor is a
+      -- milestone of a year that is no longer looked at.
+      and n.rule_id is not null and n.triggered_at <= p_now
+      and coalesce((n.context ->> 'period_start')::timestamptz >= date_trunc('year', p_now, 'UTC'), true)
+    except
+    select n.id
+    from unnest(p_matches) as m
+    join public.notifications n on n.organization_id = p_organization_id and n.user_id = m.user_id
+      and n.scenario = m.scenario and n.subject = m.subject
+    where m.gate is null or m.gate not in ('rule_disabled', 'person_inactive', 'away', 'not_matched')
+  );
+end;
+$$;
+comment on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) is
+  'What was decided for these people, has not been sent, and no longer holds: p_matches are all they match at p_now. An evaluation takes it back, and a dry-run knows that it will.';
+revoke all on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) to service_role;
