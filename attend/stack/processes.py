@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,6 +148,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.0
 
 
 _QUIET_PORTS = range(20_000, 32_768)
+_RESERVED_SECONDS = 60
 
 
 def free_port() -> int:
@@ -155,11 +157,27 @@ def free_port() -> int:
     From below the range that outgoing connections take theirs from: a service that is started again must find its port
     free, and whoever connected meanwhile would hold it.
     """
+    given = Path(tempfile.gettempdir()) / f"attend-ports-{os.getuid()}"
+    given.mkdir(exist_ok=True)
     for port in random.sample(_QUIET_PORTS, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        if _reserve(given / str(port)):
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
     raise PortTakenError("No port between 20000 and 32767 is free.", "Stop what uses them, or name ports with --port.")
+
+
+def _reserve(given: Path) -> bool:
+    """Whether nobody was given the port within a minute: until its service listens, it looks free to whoever starts."""
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - given.stat().st_mtime < _RESERVED_SECONDS:
+            return False
+        given.unlink()
+    try:
+        given.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def require_free_port(port: int, purpose: str) -> None:
