@@ -26,6 +26,7 @@ class Size:
     changes: int
     calls: int
     steady_seconds: int
+    members: int
     rounds: int = 3
 
 
@@ -43,6 +44,7 @@ SIZES = {
             changes=6,
             calls=60,
             steady_seconds=2,
+            members=2_000,
         ),
         Size(
             "small",
@@ -55,6 +57,7 @@ SIZES = {
             changes=100,
             calls=300,
             steady_seconds=25,
+            members=100_000,
         ),
         Size(
             "full",
@@ -67,6 +70,7 @@ SIZES = {
             changes=300,
             calls=1_000,
             steady_seconds=25,
+            members=500_000,
         ),
     )
 }

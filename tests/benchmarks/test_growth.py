@@ -21,7 +21,8 @@ select distinct c.confrelid::regclass::text as referenced,
   (select array_agg(a.attname::text order by k.position)
    from unnest(c.confkey) with ordinality k (attnum, position)
    join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as columns,
-  (select array_agg(case a.atttypid when 'uuid'::regtype then '{UUID(int=0)}' else '0' end order by k.position)
+  (select array_agg(case a.atttypid when 'uuid'::regtype then '{UUID(int=0)}'
+     when 'date'::regtype then '2000-01-01' else '0' end order by k.position)
    from unnest(c.confkey) with ordinality k (attnum, position)
    join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as nobody
 from pg_constraint c

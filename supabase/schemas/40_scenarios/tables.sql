@@ -1,7 +1,7 @@
 create table public.scenario_rules (
   organization_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  type text not null constraint rule_type_is_known check (private.is_scenario_type(type)),
+  type text not null constraint rule_type_is_known check (type = any (private.rule_types())),
   name text not null constraint rule_name_is_not_blank check (btrim(name) <> ''),
   is_enabled boolean not null,
   threshold_days integer not null default 21 constraint threshold_days_is_between_1_and_3650 check (threshold_days between 1 and 3650),

@@ -10,6 +10,9 @@ insert into private.schedules (name, description, expected_interval) values
   ('statistics-sweep', 'Rings statistics-recompute for marks that no bell announced, and after midnight for streaks that ended.', interval '1 minute'),
   ('statistics-reconcile', 'Compares every statistics row with its activities, repairs and reports drift.', interval '1 day'),
   ('statistics-rebuild', 'Recomputes every statistics row; started by whoever asks for it, continued by cron.', null),
+  ('pastoral-cases', 'Makes, escalates and ends pastoral cases for everybody, through the function pastoral-cases.', interval '1 day'),
+  ('care-sweep', 'Rings pastoral-cases for marks that no bell announced.', interval '1 minute'),
+  ('engagement-scores', 'Refreshes the engagement scores.', interval '1 day'),
   ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
 
 -- The commits stand here because a routine with its own search_path may not have one.
@@ -41,6 +44,18 @@ begin
   perform private.note_schedule_started('housekeeping');
   commit;
   perform private.delete_old_webhook_deliveries();
+end
+$do$
+$job$);
+select cron.schedule('attend-pastoral-cases', '* 2-5 * * *', $job$select private.tick_cases()$job$);
+select cron.schedule('attend-care-sweep', '* * * * *',
+  $job$select private.tick_sweep('care-sweep', 'pastoral-cases', (select min(m.marked_at) from private.care_marks m), 'people')$job$);
+select cron.schedule('attend-engagement-scores', '27 2 * * *', $job$
+do $do$
+begin
+  perform private.note_schedule_started('engagement-scores');
+  commit;
+  perform private.refresh_engagement_scores();
 end
 $do$
 $job$);

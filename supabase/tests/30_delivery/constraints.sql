@@ -28,7 +28,7 @@ select is(tests.violated(m.statement), m.name, m.name) from (values
   ('cooldowns_organization_id_user_id_fkey', 'update private.cooldowns set user_id = tests.id(''b mentor'')')
 ) as m (name, statement);
 
-select is(tests.error($$select private.check_scenario_type('weather')$$), 'PT400 unknown_scenario {"allowed": ["inactivity", "milestone", "certification_expiry"], "scenario": "weather"}', 'an unknown scenario is named, with those that are known');
+select is(tests.error($$select private.check_scenario_type('weather')$$), 'PT400 unknown_scenario {"allowed": ["inactivity", "milestone", "certification_expiry", "pastoral_case"], "scenario": "weather"}', 'an unknown scenario is named, with those that are known');
 select is(private.is_scenario_type(null), null, 'null is no scenario');
 delete from public.users where id = tests.id('a mentor');
 select is_empty($$select 1 from public.notifications where organization_id = tests.id('a') union all select 1 from private.outbox union all select 1 from private.cooldowns$$,

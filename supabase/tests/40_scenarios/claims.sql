@@ -101,7 +101,7 @@ select is(tests.error(format(m.statement, tests.id('nobody'))), m.error, m.sente
   ('select public.should_notify(%L, ''inactivity'')', format('PT404 unknown_user {"user_id": "%s"}', tests.id('nobody')), 'advice: unknown user'),
   ('select public.record_last_triggered(%L, ''inactivity'')', format('PT404 unknown_user {"user_id": "%s"}', tests.id('nobody')), 'record: unknown user'),
   ('select public.evaluate_inactivity(%L, 21)', format('PT404 unknown_user {"user_id": "%s"}', tests.id('nobody')), 'evaluate: unknown user'),
-  ('select public.enqueue_notification(tests.id(''a mentor''), ''weather'')', 'PT400 unknown_scenario {"allowed": ["inactivity", "milestone", "certification_expiry"], "scenario": "weather"}', 'enqueue: unknown scenario'),
+  ('select public.enqueue_notification(tests.id(''a mentor''), ''weather'')', 'PT400 unknown_scenario {"allowed": ["inactivity", "milestone", "certification_expiry", "pastoral_case"], "scenario": "weather"}', 'enqueue: unknown scenario'),
   ('select public.enqueue_notification(tests.id(''a mentor''), ''inactivity'', ''[]'')', 'PT400 context_is_not_an_object', 'enqueue: a context is an object'),
   ('select public.enqueue_notification(tests.id(''a mentor''), ''inactivity'', p_cooldown_days => 0)', 'PT400 cooldown_days_out_of_range {"maximum": 3650, "minimum": 1, "cooldown_days": 0}', 'enqueue: a cooldown has days'),
   ('select public.evaluate_inactivity(tests.id(''a mentor''), 0)', 'PT400 threshold_days_out_of_range {"maximum": 3650, "minimum": 1, "threshold_days": 0}', 'evaluate: a threshold of nothing'),

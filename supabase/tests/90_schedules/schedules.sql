@@ -1,7 +1,7 @@
 -- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
 begin;
 \ir ../helpers.psql
-select plan(34);
+select plan(43);
 select tests.populate();
 set constraints all immediate;
 delete from net.http_request_queue;
@@ -11,13 +11,15 @@ delete from vault.secrets where name in ('attend_functions_url', 'attend_webhook
 select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
-  $$values ('attend-housekeeping', '17 3 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
+  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-housekeeping', '17 3 * * *'),
+    ('attend-pastoral-cases', '* 2-5 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
     ('attend-scenario-tick', '* * * * *'), ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
-    ('attend-statistics-sweep', '* * * * *')$$, 'seven jobs');
+    ('attend-statistics-sweep', '* * * * *')$$, 'ten jobs');
 select results_eq('select name, expected_interval from private.schedules order by 1',
-  $$values ('housekeeping', interval '1 day'), ('scenario-evaluation', interval '1 day'), ('scenario-sweep', interval '1 minute'), ('scenario-tick', interval '1 minute'),
+  $$values ('care-sweep', interval '1 minute'), ('engagement-scores', interval '1 day'), ('housekeeping', interval '1 day'),
+    ('pastoral-cases', interval '1 day'), ('scenario-evaluation', interval '1 day'), ('scenario-sweep', interval '1 minute'), ('scenario-tick', interval '1 minute'),
     ('statistics-rebuild', null), ('statistics-reconcile', interval '1 day'),
-    ('statistics-sweep', interval '1 minute')$$, 'seven schedules, with what is expected of them');
+    ('statistics-sweep', interval '1 minute')$$, 'ten schedules, with what is expected of them');
 select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
 
 -- The calls queued since the last look.
@@ -116,6 +118,36 @@ select tests.run_job('attend-statistics-rebuild');
 select is(tests.calls(), 'SCHEDULE statistics-rebuild', 'one that was left open is continued');
 select tests.run_job('attend-statistics-reconcile');
 select is(tests.calls(), 'SCHEDULE statistics-reconcile', 'the nightly comparison is a run');
+
+-- Care: a sweep with marks of its own, a run with a ledger of its own, and the scores.
+select tests.run_job('attend-care-sweep');
+select is(tests.calls(), 'none', 'no mark of care: no ring');
+insert into private.care_marks (organization_id, person_id, rings, marked_at) values (tests.id('a'), tests.id('a person'), false, now() - interval '1 hour');
+select tests.run_job('attend-care-sweep');
+select is(tests.calls(), 'BELL people', 'a mark of care that nobody drained is rung for');
+delete from private.care_marks;
+select tests.run_job('attend-pastoral-cases');
+select is(tests.calls(), 'SCHEDULE pastoral-cases', 'the nightly run was never started: due');
+select tests.run_job('attend-pastoral-cases');
+select is(tests.calls(), 'none', 'and not rung twice');
+select public.work_case_run(now(), 1);
+update private.schedules set last_rung_at = clock_timestamp() - interval '2 minutes' where name = 'pastoral-cases';
+select tests.run_job('attend-pastoral-cases');
+select is(tests.calls(), 'none', 'one that works is left alone');
+update private.case_runs set updated_at = clock_timestamp() - interval '90 seconds';
+select tests.run_job('attend-pastoral-cases');
+select is(tests.calls(), 'SCHEDULE pastoral-cases', 'one that was left open is continued');
+select public.work_case_run(now(), 10);
+update private.schedules set last_rung_at = clock_timestamp() - interval '2 minutes' where name = 'pastoral-cases';
+select tests.run_job('attend-pastoral-cases');
+select is(tests.calls(), 'none', 'and a finished one is the night''s');
+select private.note_schedule_started('engagement-scores');
+select private.refresh_engagement_scores();
+select ok((select last_started_at <= last_succeeded_at and last_result ? 'computed_at' from private.schedules where name = 'engagement-scores'), 'a refresh says when it began and that it succeeded');
+drop index private.people_engagement_scores_person;
+update private.schedules set last_succeeded_at = null where name = 'engagement-scores';
+select private.refresh_engagement_scores();
+select ok((select last_succeeded_at is null and last_result ->> 'sqlstate' = '55000' and last_result ? 'computed_at' from private.schedules where name = 'engagement-scores'), 'one that failed says why, and what is older says so');
 
 -- Housekeeping.
 insert into private.webhook_deliveries (id, answer, received_at) values

@@ -52,6 +52,25 @@ RELATIONS: dict[str, dict[str, str]] = {
     "private.held_decisions": {"service_role": ALL},
     "private.quarantine": {"service_role": ALL},
     "private.sweep_findings": {"service_role": "insert select"},
+    # Member care.
+    "public.families": {"authenticated": ALL, "service_role": ALL},
+    "public.people": {"authenticated": "delete select", "service_role": "delete select"},
+    "public.services": {"authenticated": ALL, "service_role": ALL},
+    "public.attendance_records": {"authenticated": "delete select", "service_role": "delete select"},
+    "public.groups": {"authenticated": ALL, "service_role": ALL},
+    "public.group_memberships": {"authenticated": ALL, "service_role": ALL},
+    "public.volunteering": {"authenticated": ALL, "service_role": ALL},
+    "public.classes": {"authenticated": ALL, "service_role": ALL},
+    "public.class_participations": {"authenticated": ALL, "service_role": ALL},
+    "public.donations": {"authenticated": ALL, "service_role": ALL},
+    # Cases are worked by functions alone.
+    "public.pastoral_cases": {"authenticated": "select", "service_role": "insert select update"},
+    "public.pastoral_contacts": {"authenticated": "select", "service_role": "select"},
+    "public.pastoral_case_events": {"authenticated": "select", "service_role": "select"},
+    "public.unassigned_pastoral_cases": {"authenticated": "select"},
+    "public.people_engagement_scores": {"authenticated": "select"},
+    "private.care_marks": {"service_role": ALL},
+    "private.case_runs": {"service_role": "insert select update"},
 }
 
 # Column by column, where a role may write only some.
@@ -65,6 +84,19 @@ COLUMNS: dict[tuple[str, str, str], str] = {
     ("public.activities", "authenticated", "update"): (
         "activity_type_id approval duration_minutes occurred_at status user_id"
     ),
+    # What attendance says of people is the triggers' to write, and not the service's either.
+    **{
+        (relation, role, privilege): columns
+        for relation, columns in (
+            ("public.people", "family_id full_name id organization_id status"),
+            (
+                "public.attendance_records",
+                "checked_in_at id organization_id person_id service_date service_id status",
+            ),
+        )
+        for role in ("authenticated", "service_role")
+        for privilege in ("insert", "update")
+    },
 }
 
 # function → roles besides the owner. The rest of the functions are nobody's.
@@ -180,6 +212,25 @@ FUNCTIONS: dict[str, str] = {
     "private.totals": "service_role",
     "private.totals_as_of": "service_role",
     "private.totals_now": "service_role",
+    # Member care.
+    "public.log_contact": "authenticated",
+    "public.reassign_case": "authenticated",
+    "public.work_case": "authenticated",
+    "private.engagement_scores": "authenticated",
+    "public.auto_generate_absence_pastoral_cases": "service_role",
+    "public.drain_care_marks": "service_role",
+    "public.work_case_run": "service_role",
+    "private.absence_spell": "service_role",
+    "private.absence_threshold": "service_role",
+    "private.apply_case_changes": "service_role",
+    "private.case_changes": "service_role",
+    "private.check_rule_type": "service_role",
+    "private.retract_case_news": "service_role",
+    "private.rule_types": "service_role",
+    "private.servant_of": "service_role",
+    "private.tell_servants": "service_role",
+    "private.tend_cases": "service_role",
+    "private.are_engagement_numbers": "authenticated service_role",
     "private.unmatched_notifications": "service_role",
     "private.write_figures": "service_role",
 }

@@ -5,6 +5,10 @@ as $$
   select case p_key
     when 'absence_alert_threshold' then
       jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,3}$'
+    when 'recase_after_days' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,2}$'
+    when 'engagement_weights' then private.are_engagement_numbers(p_value, 0)
+    when 'engagement_targets' then private.are_engagement_numbers(p_value, 0.01)
     when 'notification_daily_cap' then
       jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^([1-9][0-9]?|100)$'
     when 'quiet_hours' then
@@ -15,6 +19,6 @@ as $$
   end;
 $$;
 comment on function private.is_setting_valid(text, jsonb) is
-  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4). notification_daily_cap: a whole number from 1 to 100. quiet_hours: {"from": "21:00", "to": "08:00"}, local times that differ.';
+  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4). recase_after_days: a whole number from 1 to 999. engagement_weights: numbers from 0 to 1000000 by attendance, groups, volunteering, classes, donations, not all of them 0; engagement_targets: the same from 0.01. notification_daily_cap: a whole number from 1 to 100. quiet_hours: {"from": "21:00", "to": "08:00"}, local times that differ.';
 revoke all on function private.is_setting_valid(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function private.is_setting_valid(text, jsonb) to authenticated, service_role;

@@ -31,7 +31,7 @@ begin
     end if;
     v_rule := v_old;
   else
-    perform private.check_scenario_type(p_rule ->> 'type');
+    perform private.check_rule_type(p_rule ->> 'type');
     if not p_rule ?& '{name,is_enabled}' then
       raise exception using errcode = 'PT400', message = 'rule_is_incomplete',
         detail = jsonb_build_object('needed', array['type', 'name', 'is_enabled'])::text;

@@ -16,7 +16,7 @@ begin
       detail = jsonb_build_object('limit', p_limit, 'minimum', 1, 'maximum', 10000)::text;
   end if;
   if p_scenario is not null then
-    perform private.check_scenario_type(p_scenario);
+    perform private.check_rule_type(p_scenario);
   end if;
   perform private.question_time(p_organization_id, p_at);
   -- Until somebody has a row: of a page of people who came later, a question about the past has none, and [] means the end.

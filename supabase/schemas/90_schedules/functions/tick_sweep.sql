@@ -1,4 +1,5 @@
-create function private.tick_sweep(p_name text, p_function_name text, p_oldest timestamptz) returns void
+create function private.tick_sweep(p_name text, p_function_name text, p_oldest timestamptz, p_table text default 'activities')
+returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -7,7 +8,7 @@ declare
 begin
   if p_oldest is not null then
     v_rang := private.post_signed(p_function_name, jsonb_build_object(
-      'type', 'BELL', 'schema', 'public', 'table', 'activities', 'bell_id', private.new_bell_id())) is not null;
+      'type', 'BELL', 'schema', 'public', 'table', p_table, 'bell_id', private.new_bell_id())) is not null;
   end if;
   update private.schedules s
   set last_started_at = clock_timestamp(), last_rung_at = case when v_rang then clock_timestamp() else s.last_rung_at end,
@@ -16,6 +17,6 @@ begin
   where s.name = p_name;
 end;
 $$;
-comment on function private.tick_sweep(text, text, timestamptz) is
-  'Cron: rings a function when work waits since p_oldest (null: none does), whatever became of the bell that should have announced it.';
-revoke all on function private.tick_sweep(text, text, timestamptz) from public, anon, authenticated, service_role;
+comment on function private.tick_sweep(text, text, timestamptz, text) is
+  'Cron: rings a function when work waits since p_oldest (null: none does), whatever became of the bell that should have announced it. p_table: where that bell would have said it was.';
+revoke all on function private.tick_sweep(text, text, timestamptz, text) from public, anon, authenticated, service_role;

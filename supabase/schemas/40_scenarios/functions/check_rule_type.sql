@@ -1,0 +1,14 @@
+create function private.check_rule_type(p_scenario text) returns void
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  if (p_scenario = any (private.rule_types())) is not true then
+    raise exception using errcode = 'PT400', message = 'unknown_scenario',
+      detail = jsonb_build_object('scenario', p_scenario, 'allowed', to_jsonb(private.rule_types()))::text;
+  end if;
+end;
+$$;
+comment on function private.check_rule_type(text) is 'Raises PT400 unknown_scenario unless rules decide the scenario.';
+revoke all on function private.check_rule_type(text) from public, anon, authenticated, service_role;
+grant execute on function private.check_rule_type(text) to service_role;
