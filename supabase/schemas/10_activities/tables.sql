@@ -59,7 +59,8 @@ create table public.activity_contacts (
   foreign key (organization_id, contact_id) references public.contacts (organization_id, id) on delete cascade
 );
 comment on table public.activity_contacts is 'Who was met in an activity. A change here is a change of the activity.';
-create index activity_contacts_contact_id on public.activity_contacts (organization_id, contact_id);
+-- Always true: keeps it away from looking up an activity's contacts (see activities_user_id).
+create index activity_contacts_contact_id on public.activity_contacts (organization_id, contact_id) where contact_id is not null;
 
 alter table public.activity_types enable row level security;
 alter table public.contacts enable row level security;

@@ -15,7 +15,11 @@ begin
       from (
         select min(a.occurred_at) as first_at
         from public.activities a
-        join public.activity_contacts ac on ac.organization_id = p_organization_id and ac.activity_id = a.id
+        cross join lateral (
+          select c.contact_id from public.activity_contacts c
+          where c.organization_id = p_organization_id and c.activity_id = a.id
+          offset 0
+        ) ac
         where a.organization_id = p_organization_id and a.user_id = p_user_id and a.status = 'completed'
           and a.occurred_at >= v_from and a.occurred_at < v_to and a.occurred_at <= p_at and a.recorded_at <= p_at
         group by ac.contact_id

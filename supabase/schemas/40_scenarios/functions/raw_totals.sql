@@ -13,7 +13,12 @@ begin
   select count(*)::integer, coalesce(sum(a.duration_minutes), 0)::integer,
     (select count(distinct ac.contact_id)::integer
      from public.activities b
-     join public.activity_contacts ac on ac.organization_id = p_organization_id and ac.activity_id = b.id
+     -- Probed, never joined the other way round: that would read the whole organisation's contacts for one person.
+     cross join lateral (
+       select c.contact_id from public.activity_contacts c
+       where c.organization_id = p_organization_id and c.activity_id = b.id
+       offset 0
+     ) ac
      where b.organization_id = p_organization_id and b.user_id = p_user_id and b.status = 'completed'
        and b.occurred_at >= v_from and b.occurred_at < v_to and b.occurred_at <= p_at and b.recorded_at <= p_at)
   from public.activities a
