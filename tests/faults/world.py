@@ -93,6 +93,9 @@ class World:
                     self._own = self.connect(installation.SUPERUSER)
                 cursor = self._own.execute(query.encode(), params or None)
                 return cursor.fetchall() if cursor.description else []
+            except psycopg.errors.DeadlockDetected:
+                # Clearing met a function that still drains. The connection lives, and keeps its settings.
+                threading.Event().wait(0.05)
             except psycopg.OperationalError:
                 self._own = None
                 threading.Event().wait(0.05)
