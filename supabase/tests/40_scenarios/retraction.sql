@@ -1,7 +1,7 @@
 -- What was decided and no longer holds is taken back before it is pushed.
 begin;
 \ir ../helpers.psql
-select plan(35);
+select plan(37);
 insert into public.organizations (id, name, time_zone) values (tests.id('t'), 'Retraction', 'UTC');
 insert into public.org_settings_kv values (tests.id('t'), 'quiet_hours', '{"from": "20:00", "to": "08:00"}');
 insert into public.users (organization_id, id, full_name, role, joined_at)
@@ -137,6 +137,13 @@ select is(tests.state(), 'inactivity retracted taken back, milestone deferred', 
 delete from public.activities where occurred_at = '2024-06-10 22:11+00';
 select tests.evaluate('2024-06-10 22:40+00');
 select is(tests.state(), 'inactivity retracted taken back, milestone retracted taken back', 'that was none after all');
+select tests.anew();
+select tests.act('2024-12-31 21:00+00'), tests.act('2024-12-31 21:30+00');
+select tests.evaluate('2024-12-31 22:00+00'), tests.evaluate('2025-01-10 22:00+00');
+select is(tests.state(), 'inactivity retracted taken back, milestone deferred', 'one of the old year stays when nobody looks at that year any more');
+update public.scenario_rules set is_enabled = false where id = tests.id('t milestone');
+select tests.evaluate('2025-01-10 22:00+00');
+select is(tests.state(), 'inactivity retracted taken back, milestone retracted taken back', 'unless its rule is switched off');
 
 -- What senders outside decided is theirs, and of who is in quarantine nobody knows what holds.
 select tests.anew();

@@ -13,10 +13,17 @@ begin
   where h.organization_id = p_organization_id and h.look_again_at <= p_now
     and (p_from_user is null or h.user_id >= p_from_user) and (p_to_user is null or h.user_id < p_to_user)
     and (p_user_ids is null or h.user_id = any (p_user_ids));
+  -- By row address, found by the whole key: as a join, all that the organisation holds would be read for each chunk.
   delete from private.held_decisions h
-  using unnest(p_outcomes) as o
-  where h.organization_id = p_organization_id and h.user_id = o.user_id and h.subject = o.subject
-    and o.outcome in ('sent', 'quiet_hours');
+  where h.ctid = any (array(
+    select k.address
+    from unnest(p_outcomes) as o
+    cross join lateral (
+      select d.ctid as address from private.held_decisions d
+      where d.organization_id = p_organization_id and d.user_id = o.user_id and d.subject = o.subject
+      offset 0
+    ) k
+    where o.outcome in ('sent', 'quiet_hours')));
   insert into private.held_decisions as h (
     organization_id, user_id, subject, scenario, rule_id, rule_version, gate, crossed_at, decided_at, look_again_at)
   select p_organization_id, m.user_id, m.subject, m.scenario, m.rule_id, r.version, coalesce(m.gate, o.outcome), m.crossed_at, p_now,

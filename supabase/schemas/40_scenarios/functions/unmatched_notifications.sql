@@ -16,15 +16,17 @@ begin
       -- Of who is in quarantine nobody knows what matches.
       and not exists (select from private.quarantine q where q.organization_id = o.organization_id and q.user_id = o.user_id)
       -- Without a rule, somebody outside decided. What was decided later than p_now is not this evaluation's to judge, nor is a
-      -- milestone of a year that is no longer looked at.
+      -- milestone of a year that is no longer looked at, while its rule is on.
       and n.rule_id is not null and n.triggered_at <= p_now
-      and coalesce((n.context ->> 'period_start')::timestamptz >= date_trunc('year', p_now, 'UTC'), true)
-    except
-    select n.id
-    from unnest(p_matches) as m
-    join public.notifications n on n.organization_id = p_organization_id and n.user_id = m.user_id
-      and n.scenario = m.scenario and n.subject = m.subject
-    where m.gate is null or m.gate not in ('rule_disabled', 'person_inactive', 'away', 'not_matched')
+      and (coalesce((n.context ->> 'period_start')::timestamptz >= date_trunc('year', p_now, 'UTC'), true)
+        or not exists (
+          select from public.scenario_rules r
+          where r.organization_id = n.organization_id and r.id = n.rule_id and r.is_enabled))
+      -- Asked of what waits, never of everything that was ever told: a chunk must not cost more as a run goes on.
+      and not exists (
+        select from unnest(p_matches) as m
+        where m.user_id = n.user_id and m.scenario = n.scenario and m.subject = n.subject
+          and (m.gate is null or m.gate not in ('rule_disabled', 'person_inactive', 'away', 'not_matched')))
   );
 end;
 $$;
