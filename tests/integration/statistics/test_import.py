@@ -57,8 +57,6 @@ def memory(pid: int) -> int:
     "rows", [20_000, pytest.param(100_000, marks=pytest.mark.slow), pytest.param(1_000_000, marks=pytest.mark.slow)]
 )
 def test_an_import_rings_once_and_drains_in_bounded_memory_while_others_write(programme: Programme, rows: int) -> None:
-    if rows > 100_000 and not os.environ.get("ATTEND_LARGE"):
-        pytest.skip("a million rows take minutes: set ATTEND_LARGE, or run attend bench --only statistics --size full")
     people = [programme.person() for _ in range(PEOPLE)]
     bystander = programme.person()
     copy_in(programme, people, rows)
