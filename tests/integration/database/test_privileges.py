@@ -71,6 +71,10 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.people_engagement_scores": {"authenticated": "select"},
     "private.care_marks": {"service_role": ALL},
     "private.case_runs": {"service_role": "insert select update"},
+    # Health.
+    "public.health": {"service_role": "select"},
+    "private.ledger": {"service_role": "select"},
+    "private.rings": {"service_role": "select"},
 }
 
 # Column by column, where a role may write only some.
@@ -233,6 +237,16 @@ FUNCTIONS: dict[str, str] = {
     "private.are_engagement_numbers": "authenticated service_role",
     "private.unmatched_notifications": "service_role",
     "private.write_figures": "service_role",
+    # Health.
+    "private.backlogs": "service_role",
+    "private.cron_jobs": "service_role",
+    "private.finding_kinds": "service_role",
+    "private.foundations": "service_role",
+    "private.health_at": "service_role",
+    "private.platform_state": "service_role",
+    "private.proofs": "service_role",
+    "private.ring_health": "service_role",
+    "private.schedule_health": "service_role",
 }
 
 GRANTED = """
