@@ -39,6 +39,7 @@ _VERB_MODULES = {
     "attend.build": ("build",),
     "attend.statistics": ("statistics",),
     "attend.health": ("health",),
+    "attend.doctor.cli": ("doctor",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),
