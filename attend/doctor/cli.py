@@ -117,14 +117,14 @@ def plan(
     connection: psycopg.Connection[Any], asking: psycopg.Connection[Any], target: serve.Target, *, compare: bool
 ) -> dict[str, Check]:
     """The checks in their order. What rests on the migrations is left out where those are not applied."""
-    behind = list(database.applied(connection, _MIGRATIONS))
+    behind = carried_out("migrations", lambda: database.applied(connection, _MIGRATIONS))
     checks: dict[str, Check] = {
         "extensions": lambda: database.extensions(connection),
         "migrations": lambda: iter(behind),
         "settings": lambda: database.settings(connection),
         "clocks": lambda: reach.clocks(connection),
     }
-    if any(finding.code == "migrations_missing" for finding in behind):
+    if any(finding.severity == "error" for finding in behind):
         return checks
     checks |= {
         "vault": lambda: database.secrets(connection),
