@@ -41,7 +41,10 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.certificates": {"authenticated": ALL, "service_role": ALL},
     "public.achievements": {"authenticated": "select", "service_role": "insert select"},
     "public.user_coordinators": {"authenticated": "select", "service_role": ALL},
+    "public.health": {"service_role": "select"},
     "private.bells": {"service_role": "select update"},
+    "private.rings": {"service_role": "select"},
+    "private.ledger": {"service_role": "select"},
     "private.webhook_deliveries": {"service_role": "insert select"},
     "private.runs": {"service_role": "insert select update"},
     "private.run_slices": {"service_role": ALL},
@@ -77,10 +80,6 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.people_engagement_scores": {"authenticated": "select"},
     "private.care_marks": {"service_role": ALL},
     "private.case_runs": {"service_role": "insert select update"},
-    # Health.
-    "public.health": {"service_role": "select"},
-    "private.ledger": {"service_role": "select"},
-    "private.rings": {"service_role": "select"},
 }
 
 # Column by column, where a role may write only some.
@@ -157,6 +156,16 @@ FUNCTIONS: dict[str, str] = {
     "private.period_start": "authenticated service_role",
     "private.period_end": "authenticated service_role",
     "private.has_statistics_mark": "authenticated service_role",
+    # Health.
+    "private.backlogs": "service_role",
+    "private.cron_jobs": "service_role",
+    "private.finding_kinds": "service_role",
+    "private.foundations": "service_role",
+    "private.health_at": "service_role",
+    "private.platform_state": "service_role",
+    "private.proofs": "service_role",
+    "private.ring_health": "service_role",
+    "private.schedule_health": "service_role",
     # What the functions above are made of; they run as their caller.
     "private.activate_rule": "service_role",
     "private.add_counts": "service_role",
@@ -243,16 +252,6 @@ FUNCTIONS: dict[str, str] = {
     "private.are_engagement_numbers": "authenticated service_role",
     "private.unmatched_notifications": "service_role",
     "private.write_figures": "service_role",
-    # Health.
-    "private.backlogs": "service_role",
-    "private.cron_jobs": "service_role",
-    "private.finding_kinds": "service_role",
-    "private.foundations": "service_role",
-    "private.health_at": "service_role",
-    "private.platform_state": "service_role",
-    "private.proofs": "service_role",
-    "private.ring_health": "service_role",
-    "private.schedule_health": "service_role",
 }
 
 # Objects of an extension are not ours to judge.
