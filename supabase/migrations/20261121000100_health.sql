@@ -85,13 +85,14 @@ language sql stable
 set search_path = ''
 as $$
   -- The registry: a table of marks, or any other queue, is named here and nowhere else, with the function that empties it.
-  select 'scenario_marks', 'scenario-trigger-engine', count(*), min(m.marked_at), interval '5 minutes', 'marks_old'
+  -- Ten minutes, and not the one of a sweep: the marks of a large import are worked off meanwhile, which is no trouble.
+  select 'scenario_marks', 'scenario-trigger-engine', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.scenario_marks m
   union all
-  select 'statistics_marks', 'statistics-recompute', count(*), min(m.marked_at), interval '5 minutes', 'marks_old'
+  select 'statistics_marks', 'statistics-recompute', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.statistics_marks m
   union all
-  select 'care_marks', 'pastoral-cases', count(*), min(m.marked_at), interval '5 minutes', 'marks_old'
+  select 'care_marks', 'pastoral-cases', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.care_marks m
   union all
   -- What may go out by now. Nobody is late whom nobody serves. Whatever takes from the outbox and lets go of it again
@@ -360,9 +361,13 @@ grant execute on function private.proofs() to service_role;
 
 create function private.ring_health(p_now timestamptz)
 returns table (name text, finding text, since timestamptz, figures jsonb)
-language sql stable
+language plpgsql stable
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
+begin
+  -- Planned for this very quarter of an hour: without its bounds a plan reads the whole day.
+  return query
   select f.function_name,
     -- One lost bell is followed by the sweep's within a minute: it takes two, and the time of both.
     case when u.unanswered > 1 and u.unanswered_since < p_now - interval '150 seconds' then 'function_silent' end,
@@ -384,6 +389,7 @@ as $$
     from private.rings i
     where i.function_name = f.function_name and i.rung_at > coalesce(r.handled_until, p_now - interval '15 minutes')
   ) u;
+end;
 $$;
 comment on function private.ring_health(timestamptz) is
   'For each function, calls queued against calls handled in the last quarter of an hour, and whether it has gone silent. A handled call is known by its id; one that only arrived is not.';

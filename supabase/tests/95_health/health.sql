@@ -138,9 +138,9 @@ insert into private.scenario_marks (organization_id, user_id, rings) values (tes
 insert into private.statistics_marks (organization_id, user_id, rings) values (tests.id('a'), tests.id('a mentor'), false);
 delete from private.scenario_marks where id <> (select min(id) from private.scenario_marks);
 insert into private.care_marks (organization_id, person_id, rings) values (tests.id('a'), tests.id('a person'), false);
-update private.schedules set last_started_at = now() + interval '5 minutes', last_succeeded_at = now() + interval '5 minutes';
-select is(tests.found('4 minutes 59 seconds'), 'nothing', 'marks may wait for a sweep and a drain');
-select is(tests.found('5 minutes'), 'marks_old care_marks, marks_old scenario_marks, marks_old statistics_marks', 'not longer');
+update private.schedules set last_started_at = now() + interval '10 minutes', last_succeeded_at = now() + interval '10 minutes';
+select is(tests.found('9 minutes 59 seconds'), 'nothing', 'marks may wait for a sweep and a large drain');
+select is(tests.found('10 minutes'), 'marks_old care_marks, marks_old scenario_marks, marks_old statistics_marks', 'not longer');
 select is(tests.figure('backlog', 'care_marks', 'waiting'), '1', 'how many is said');
 rollback to savepoint well;
 -- Every table of marks is named in the registry.

@@ -102,7 +102,7 @@ def test_a_function_that_is_down_while_it_is_rung(attend: Attend, installation: 
         last = installation.ring()
         installation.database.execute("update private.rings set rung_at = rung_at - interval '3 minutes'")
         installation.mark()
-        installation.database.execute("update private.care_marks set marked_at = now() - interval '5 minutes'")
+        installation.database.execute("update private.care_marks set marked_at = now() - interval '10 minutes'")
         assert installation.is_sent()
         assert found(attend) == {f"function_silent {CARE}", "marks_old care_marks"}
     finally:
@@ -311,7 +311,7 @@ def test_a_function_says_how_it_is_itself(installation: Installation) -> None:
     }
     assert (said["status"], said["database"]["reachable"]) == ("ok", True)
     installation.mark()
-    installation.database.execute("update private.care_marks set marked_at = now() - interval '6 minutes'")
+    installation.database.execute("update private.care_marks set marked_at = now() - interval '11 minutes'")
     unwell = httpx.get(url, headers=headers)
     assert unwell.status_code == 503
     assert [row["finding"] for row in unwell.json()["rows"] if row["finding"]] == ["marks_old"]

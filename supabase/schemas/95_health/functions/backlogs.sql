@@ -4,13 +4,14 @@ language sql stable
 set search_path = ''
 as $$
   -- The registry: a table of marks, or any other queue, is named here and nowhere else, with the function that empties it.
-  select 'scenario_marks', 'scenario-trigger-engine', count(*), min(m.marked_at), interval '5 minutes', 'marks_old'
+  -- Ten minutes, and not the one of a sweep: the marks of a large import are worked off meanwhile, which is no trouble.
+  select 'scenario_marks', 'scenario-trigger-engine', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.scenario_marks m
   union all
-  select 'statistics_marks', 'statistics-recompute', count(*), min(m.marked_at), interval '5 minutes', 'marks_old'
+  select 'statistics_marks', 'statistics-recompute', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.statistics_marks m
   union all
-  select 'care_marks', 'pastoral-cases', count(*), min(m.marked_at), interval '5 minutes', 'marks_old'
+  select 'care_marks', 'pastoral-cases', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.care_marks m
   union all
   -- What may go out by now. Nobody is late whom nobody serves. Whatever takes from the outbox and lets go of it again

@@ -1,8 +1,12 @@
 create function private.ring_health(p_now timestamptz)
 returns table (name text, finding text, since timestamptz, figures jsonb)
-language sql stable
+language plpgsql stable
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
+begin
+  -- Planned for this very quarter of an hour: without its bounds a plan reads the whole day.
+  return query
   select f.function_name,
     -- One lost bell is followed by the sweep's within a minute: it takes two, and the time of both.
     case when u.unanswered > 1 and u.unanswered_since < p_now - interval '150 seconds' then 'function_silent' end,
@@ -24,6 +28,7 @@ as $$
     from private.rings i
     where i.function_name = f.function_name and i.rung_at > coalesce(r.handled_until, p_now - interval '15 minutes')
   ) u;
+end;
 $$;
 comment on function private.ring_health(timestamptz) is
   'For each function, calls queued against calls handled in the last quarter of an hour, and whether it has gone silent. A handled call is known by its id; one that only arrived is not.';
