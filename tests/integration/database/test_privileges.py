@@ -152,6 +152,7 @@ FUNCTIONS: dict[str, str] = {
     "private.add_counts": "service_role",
     "private.are_thresholds": "service_role",
     "private.certificates_as_of": "service_role",
+    "private.certification_expiry_candidates": "service_role",
     "private.certification_expiry_matches": "service_role",
     "private.check_rule": "service_role",
     "private.check_scenario_type": "service_role",

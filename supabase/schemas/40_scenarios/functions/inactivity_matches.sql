@@ -4,9 +4,8 @@ create function private.inactivity_matches(
 returns setof private.scenario_match
 language plpgsql stable
 set search_path = ''
--- The arguments decide the plan: a range of people, a list of them, or one. (plpgsql, because a function in SQL is planned
--- without knowing its arguments, whatever the plan cache is told.)
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_user_ids uuid[] := p_user_ids;
