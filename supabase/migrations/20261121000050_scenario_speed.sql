@@ -9,6 +9,50 @@ drop function private.record_achievements(uuid, private.scenario_match[], privat
 drop function private.record_findings(uuid, private.scenario_match[], private.claim_outcome[], bigint);
 drop function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.claim_outcome[], private.scenario_rule[], timestamptz);
 
+create or replace function private.next_people(
+  p_from_organization uuid, p_from_user uuid, p_to_organization uuid, p_to_user uuid, p_limit integer)
+returns table (organization_id uuid, people integer, next_user uuid)
+language plpgsql stable
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  if p_limit is null or p_limit not between 1 and 100000 then
+    raise exception using errcode = 'PT400', message = 'chunk_size_out_of_range',
+      detail = jsonb_build_object('chunk_size', p_limit, 'minimum', 1, 'maximum', 100000)::text;
+  end if;
+  -- One statement, so that the people counted and the person who follows them are of one snapshot. Where the range ends is
+  -- asked outside: as a condition of the index it would be read to the end of the organisation in search of one more. (Read twice,
+  -- for numbering the rows takes longer than reading them.)
+  return query
+    select p.organization_id, sum(p.people)::integer, (array_agg(p.next_user) filter (where p.next_user is not null))[1]
+    from (
+      select c.organization_id, count(*) as people, null::uuid as next_user
+      from (
+        select u.organization_id, u.id from public.users u
+        where (u.organization_id, u.id) >= (p_from_organization, p_from_user)
+        order by u.organization_id, u.id limit p_limit
+      ) c
+      where p_to_organization is null or (c.organization_id, c.id) < (p_to_organization, p_to_user)
+      group by c.organization_id
+      union all
+      select n.organization_id, 0, n.id
+      from (
+        select u.organization_id, u.id from public.users u
+        where (u.organization_id, u.id) >= (p_from_organization, p_from_user)
+        order by u.organization_id, u.id offset p_limit limit 1
+      ) n
+      where p_to_organization is null or (n.organization_id, n.id) < (p_to_organization, p_to_user)
+    ) p
+    group by p.organization_id
+    order by p.organization_id;
+end;
+$$;
+comment on function private.next_people(uuid, uuid, uuid, uuid, integer) is
+  'The next p_limit people of a range (from inclusive, to exclusive, null: open) in key order, counted by organisation; next_user is who follows them, in their own organisation''s row. PT400 chunk_size_out_of_range.';
+revoke all on function private.next_people(uuid, uuid, uuid, uuid, integer) from public, anon, authenticated, service_role;
+grant execute on function private.next_people(uuid, uuid, uuid, uuid, integer) to service_role;
+
 create function private.certification_expiry_candidates(
   p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_after timestamptz, p_until timestamptz)
 returns uuid[]
@@ -277,6 +321,8 @@ create or replace function private.decide(
 returns jsonb
 language plpgsql
 set search_path = ''
+-- What one function hands to the next is not to go through files.
+set work_mem = '32MB'
 as $$
 declare
   v_rules private.scenario_rule[] := private.rules_of(p_organization_id, null);
@@ -297,7 +343,7 @@ begin
     union all
     select row(o.user_id, o.scenario, o.rule_id, o.subject, o.outcome, o.crossed_at, null, null, o.look_again_at, o.context)::private.scenario_match
     from private.claim_notifications(p_organization_id, private.claims_of(v_matches, v_rules), p_now) o);
-  perform private.record_achievements(p_organization_id, v_decided, p_now);
+  perform private.record_achievements(p_organization_id, v_decided, v_rules, p_now);
   perform private.record_held(p_organization_id, p_from_user, p_to_user, p_user_ids, v_decided, v_rules, p_now);
   v_counts := private.count_gates(v_decided);
   if p_run_id is not null then
@@ -651,7 +697,7 @@ revoke all on function private.raw_totals(uuid, uuid, text, timestamptz, timesta
 grant execute on function private.raw_totals(uuid, uuid, text, timestamptz, timestamptz) to service_role;
 
 create function private.record_achievements(
-  p_organization_id uuid, p_decided private.scenario_match[], p_now timestamptz)
+  p_organization_id uuid, p_decided private.scenario_match[], p_rules private.scenario_rule[], p_now timestamptz)
 returns void
 language plpgsql
 set search_path = ''
@@ -659,11 +705,9 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-  -- A certificate's lead names the certificate, and so the person.
-  v_told constant text[] := array(
-    select m.subject from unnest(p_decided) as m where m.scenario = 'certification_expiry' and m.gate in ('sent', 'quiet_hours'));
+  v_told text[];
 begin
-  if not exists (select from unnest(p_decided) as m where m.scenario <> 'inactivity' and m.crossed_at is not null) then
+  if not exists (select from unnest(p_rules) as r where r.type in ('milestone', 'certification_expiry')) then
     return;
   end if;
   -- In the order of the key, as everywhere: rivals wait for each other, and never in a circle.
@@ -693,6 +737,9 @@ begin
   where m.scenario = 'milestone' and m.gate = 'superseded'
   order by m.user_id, m.subject
   on conflict (organization_id, user_id, subject) do nothing;
+  -- A certificate's lead names the certificate, and so the person.
+  v_told := array(
+    select m.subject from unnest(p_decided) as m where m.scenario = 'certification_expiry' and m.gate in ('sent', 'quiet_hours'));
   insert into private.cooldowns (organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days)
   select p_organization_id, m.user_id, m.scenario, m.subject, p_now, null
   from unnest(p_decided) as m
@@ -701,10 +748,10 @@ begin
   on conflict (organization_id, user_id, scenario, subject) do nothing;
 end;
 $$;
-comment on function private.record_achievements(uuid, private.scenario_match[], timestamptz) is
+comment on function private.record_achievements(uuid, private.scenario_match[], private.scenario_rule[], timestamptz) is
   'Records what is told once and never again: milestones with what became of them, and the leads and thresholds told together with another (rules.md §3). Capped ones are left for another day.';
-revoke all on function private.record_achievements(uuid, private.scenario_match[], timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.record_achievements(uuid, private.scenario_match[], timestamptz) to service_role;
+revoke all on function private.record_achievements(uuid, private.scenario_match[], private.scenario_rule[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.record_achievements(uuid, private.scenario_match[], private.scenario_rule[], timestamptz) to service_role;
 
 create function private.record_findings(
   p_organization_id uuid, p_decided private.scenario_match[], p_run_id bigint)

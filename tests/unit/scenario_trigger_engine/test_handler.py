@@ -239,7 +239,7 @@ async def test_the_evaluation_runs_and_reports(function: Function, api: Scripted
     api.on("run_report", report)
     answer = (await function.send(EVALUATION)).json()
     assert answer == {"outcome": "finished", "run": report}
-    assert api.called("evaluate_chunk")[0]["p_chunk_size"] == 2_000
+    assert api.called("evaluate_chunk")[0]["p_chunk_size"] == 10_000
     assert api.called("start_run")[0]["p_kind"] == "scenario-evaluation"
 
 

@@ -3,6 +3,8 @@ create function private.decide(
 returns jsonb
 language plpgsql
 set search_path = ''
+-- What one function hands to the next is not to go through files.
+set work_mem = '32MB'
 as $$
 declare
   v_rules private.scenario_rule[] := private.rules_of(p_organization_id, null);
@@ -23,7 +25,7 @@ begin
     union all
     select row(o.user_id, o.scenario, o.rule_id, o.subject, o.outcome, o.crossed_at, null, null, o.look_again_at, o.context)::private.scenario_match
     from private.claim_notifications(p_organization_id, private.claims_of(v_matches, v_rules), p_now) o);
-  perform private.record_achievements(p_organization_id, v_decided, p_now);
+  perform private.record_achievements(p_organization_id, v_decided, v_rules, p_now);
   perform private.record_held(p_organization_id, p_from_user, p_to_user, p_user_ids, v_decided, v_rules, p_now);
   v_counts := private.count_gates(v_decided);
   if p_run_id is not null then

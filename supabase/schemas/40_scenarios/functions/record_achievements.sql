@@ -1,5 +1,5 @@
 create function private.record_achievements(
-  p_organization_id uuid, p_decided private.scenario_match[], p_now timestamptz)
+  p_organization_id uuid, p_decided private.scenario_match[], p_rules private.scenario_rule[], p_now timestamptz)
 returns void
 language plpgsql
 set search_path = ''
@@ -7,11 +7,9 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-  -- A certificate's lead names the certificate, and so the person.
-  v_told constant text[] := array(
-    select m.subject from unnest(p_decided) as m where m.scenario = 'certification_expiry' and m.gate in ('sent', 'quiet_hours'));
+  v_told text[];
 begin
-  if not exists (select from unnest(p_decided) as m where m.scenario <> 'inactivity' and m.crossed_at is not null) then
+  if not exists (select from unnest(p_rules) as r where r.type in ('milestone', 'certification_expiry')) then
     return;
   end if;
   -- In the order of the key, as everywhere: rivals wait for each other, and never in a circle.
@@ -41,6 +39,9 @@ begin
   where m.scenario = 'milestone' and m.gate = 'superseded'
   order by m.user_id, m.subject
   on conflict (organization_id, user_id, subject) do nothing;
+  -- A certificate's lead names the certificate, and so the person.
+  v_told := array(
+    select m.subject from unnest(p_decided) as m where m.scenario = 'certification_expiry' and m.gate in ('sent', 'quiet_hours'));
   insert into private.cooldowns (organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days)
   select p_organization_id, m.user_id, m.scenario, m.subject, p_now, null
   from unnest(p_decided) as m
@@ -49,7 +50,7 @@ begin
   on conflict (organization_id, user_id, scenario, subject) do nothing;
 end;
 $$;
-comment on function private.record_achievements(uuid, private.scenario_match[], timestamptz) is
+comment on function private.record_achievements(uuid, private.scenario_match[], private.scenario_rule[], timestamptz) is
   'Records what is told once and never again: milestones with what became of them, and the leads and thresholds told together with another (rules.md §3). Capped ones are left for another day.';
-revoke all on function private.record_achievements(uuid, private.scenario_match[], timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.record_achievements(uuid, private.scenario_match[], timestamptz) to service_role;
+revoke all on function private.record_achievements(uuid, private.scenario_match[], private.scenario_rule[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.record_achievements(uuid, private.scenario_match[], private.scenario_rule[], timestamptz) to service_role;
