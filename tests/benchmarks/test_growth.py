@@ -69,3 +69,50 @@ def _index_condition(admin: psycopg.Connection[Any], referenced: str, columns: l
     assert row is not None
     scan = row["QUERY PLAN"][0]["Plan"]["Plans"][0]
     return scan.get("Index Cond", "")
+
+
+_PLANNED = """
+select s.query, s.plans from extensions.pg_stat_statements s
+where s.dbid = (select oid from pg_database where datname = current_database()) and not s.toplevel and s.plans > 3
+"""
+_FORGET = "select extensions.pg_stat_statements_reset(dbid => oid) from pg_database where datname = current_database()"
+_ORGANIZATION = "insert into public.organizations (name) values ('Test') returning id"
+_RULE = """
+insert into public.scenario_rules (organization_id, type, name, is_enabled) values (%s, 'inactivity', 'Quiet', true)
+"""
+_PEOPLE = """
+insert into public.users (organization_id, full_name, role, joined_at)
+select %s, 'Mentor', 'peer_mentor', now() - interval '2 years' from generate_series(1, 40)
+returning id
+"""
+
+
+def test_what_a_decision_plans_does_not_depend_on_how_many_are_told(database: Database) -> None:
+    """A setting of a function reaches all that it calls, the checks of foreign keys included.
+
+    Under `force_custom_plan` each check was planned anew for each row, and a call for one person spent most of its time
+    on planning.
+    """
+    decide = "select public.evaluate_people(%s, %s) -> 'counts' as counts"
+    with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.execute("set local pg_stat_statements.track = 'all'")
+        admin.execute("set local pg_stat_statements.track_planning = on")
+        (organization,) = (row["id"] for row in admin.execute(_ORGANIZATION))
+        admin.execute(_RULE, (organization,))
+        first, *others = (row["id"] for row in admin.execute(_PEOPLE, (organization,)))
+        admin.execute(decide, (organization, [first]))
+        admin.execute(_FORGET)
+        assert admin.execute(decide, (organization, others)).fetchall() == [{"counts": {"inactivity": {"sent": 39}}}]
+        assert admin.execute(_PLANNED).fetchall() == []
+
+
+def test_plans_that_are_kept_do_not_remember_that_a_table_was_empty(database: Database) -> None:
+    """Of an empty table a scan costs nothing, and the plan would be kept while the table grows."""
+    assert (
+        database.rows(
+            "select p.oid::regprocedure::text as function from pg_proc p "
+            "where 'plan_cache_mode=force_generic_plan' = any (p.proconfig) "
+            "and not 'enable_seqscan=off' = any (p.proconfig)"
+        )
+        == []
+    )
