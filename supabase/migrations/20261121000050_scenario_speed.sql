@@ -5,6 +5,15 @@ alter type private.claim_outcome add attribute rule_id uuid, add attribute cross
 comment on type private.claim_outcome is
   'What became of a claim (private.claim_notifications), with what it was about, so that nobody has to join it to the claims.';
 
+drop index public.activity_statistics_quiet;
+create index activity_statistics_quiet on public.activity_statistics (organization_id, last_activity_date) include (user_id)
+  where period_type = 'all_time' and last_activity_date is not null;
+create index activity_statistics_never_active on public.activity_statistics (organization_id, user_id)
+  where period_type = 'all_time' and last_activity_date is null;
+drop index public.user_coordinators_coordinator_id;
+create index user_coordinators_coordinator_id on public.user_coordinators (organization_id, coordinator_id)
+  where coordinator_id is not null;
+
 drop function private.record_achievements(uuid, private.scenario_match[], private.claim_outcome[], timestamptz);
 drop function private.record_findings(uuid, private.scenario_match[], private.claim_outcome[], bigint);
 drop function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.claim_outcome[], private.scenario_rule[], timestamptz);
@@ -161,7 +170,11 @@ begin
     select g.user_id from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours')
     union
     select uc.coordinator_id from unnest(v_judged) as g
-    join public.user_coordinators uc on uc.organization_id = p_organization_id and uc.user_id = g.user_id
+    cross join lateral (
+      select w.coordinator_id from public.user_coordinators w
+      where w.organization_id = p_organization_id and w.user_id = g.user_id
+      offset 0
+    ) uc
     where g.gate in ('would_send', 'quiet_hours') and g.informs_coordinators)
   order by u.id
   for no key update of u;
@@ -371,6 +384,8 @@ declare
   v_cap integer;
   v_quiet_from time;
   v_quiet_to time;
+  v_release_at timestamptz;
+  v_release_on date;
   v_judged private.judged_claim[];
 begin
   select o.time_zone,
@@ -381,6 +396,9 @@ begin
   left join public.org_settings_kv q on q.organization_id = o.id and q.key = 'quiet_hours'
   where o.id = p_organization_id;
 
+  -- Most people live in their organisation's time zone.
+  v_release_at := private.release_at(p_now, v_time_zone, v_quiet_from, v_quiet_to);
+  v_release_on := private.local_date(v_release_at, v_time_zone);
   v_judged := array(
     select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
       c.is_mandatory, c.informs_coordinators,
@@ -445,8 +463,14 @@ begin
     cross join lateral (
       select coalesce(case when h.user_id is null then u.time_zone else h.time_zone end, v_time_zone, 'UTC') as time_zone) z
     -- When, is asked of those who are to be told.
-    left join lateral (select private.release_at(p_now, z.time_zone, v_quiet_from, v_quiet_to) as release_at offset 0) r on g.gate is null
-    left join lateral (select private.local_date(r.release_at, z.time_zone) as release_on offset 0) d on g.gate is null);
+    left join lateral (
+      select case when z.time_zone = v_time_zone then v_release_at
+        else private.release_at(p_now, z.time_zone, v_quiet_from, v_quiet_to) end as release_at
+      offset 0
+    ) r on g.gate is null
+    cross join lateral (
+      select case when z.time_zone = v_time_zone and g.gate is null then v_release_on
+        else private.local_date(r.release_at, z.time_zone) end as release_on) d);
 
   if v_cap is null then
     return query select j.* from unnest(v_judged) as j;
@@ -498,8 +522,11 @@ begin
       else s.last_activity_date
     end
   from public.users u
-  left join public.activity_statistics s
-    on s.organization_id = u.organization_id and s.user_id = u.id and s.period_type = 'all_time'
+  left join lateral (
+    select t.user_id, t.last_activity_date from public.activity_statistics t
+    where t.organization_id = p_organization_id and t.user_id = u.id and t.period_type = 'all_time'
+    offset 0
+  ) s on true
   where u.organization_id = p_organization_id and u.id = any (v_user_ids)
     and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user);
 end;
@@ -508,6 +535,42 @@ comment on function private.facts_now(uuid, uuid, uuid, uuid[]) is
   'What the rules read of each person of a range (from inclusive, to exclusive, null: open) or list, right at this moment whatever still waits to be recomputed. Same columns as private.facts_as_of (rules.md §3 "Facts").';
 revoke all on function private.facts_now(uuid, uuid, uuid, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function private.facts_now(uuid, uuid, uuid, uuid[]) to service_role;
+
+create or replace function private.inactivity_candidates(
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_quiet_since timestamptz)
+returns uuid[]
+language plpgsql stable
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return (
+    select array_agg(c.user_id)
+    from (
+      select s.user_id
+      from public.activity_statistics s
+      where s.organization_id = p_organization_id and s.period_type = 'all_time'
+        and s.last_activity_date <= p_quiet_since
+        and (p_from_user is null or s.user_id >= p_from_user) and (p_to_user is null or s.user_id < p_to_user)
+      union
+      -- Apart, because no index answers "or" by itself.
+      select s.user_id
+      from public.activity_statistics s
+      where s.organization_id = p_organization_id and s.period_type = 'all_time' and s.last_activity_date is null
+        and (p_from_user is null or s.user_id >= p_from_user) and (p_to_user is null or s.user_id < p_to_user)
+      union
+      -- Whose row may be stale is looked at in any case.
+      select m.user_id
+      from private.statistics_marks m
+      where m.organization_id = p_organization_id
+        and (p_from_user is null or m.user_id >= p_from_user) and (p_to_user is null or m.user_id < p_to_user)
+    ) c);
+end;
+$$;
+comment on function private.inactivity_candidates(uuid, uuid, uuid, timestamptz) is
+  'Everybody of a range who may have been inactive since p_quiet_since, and few others: read from covering indexes alone, so that a sweep looks closer at few.';
+revoke all on function private.inactivity_candidates(uuid, uuid, uuid, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.inactivity_candidates(uuid, uuid, uuid, timestamptz) to service_role;
 
 create or replace function private.inactivity_matches(
   p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_rules private.scenario_rule[],
@@ -536,10 +599,15 @@ begin
   select m.user_id, 'inactivity', m.rule_id, m.rule_id::text, m.gate,
     case when m.gate is null then m.crosses_at end,
     case when m.gate is null and m.max_reminders <= m.skipped + (
-        select count(*) from public.notifications n
-        where n.organization_id = p_organization_id and n.user_id = m.user_id and n.scenario = 'inactivity'
-          and n.subject = m.rule_id::text and n.triggered_at >= m.anchor_at and (n.retracted_at is null or n.retracted_at > p_as_of)
-          and (p_as_of is null or n.triggered_at < p_as_of))
+        select count(*)
+        from (
+          select from public.notifications n
+          where n.organization_id = p_organization_id and n.user_id = m.user_id and n.scenario = 'inactivity'
+            and n.subject = m.rule_id::text and n.triggered_at >= m.anchor_at and (n.retracted_at is null or n.retracted_at > p_as_of)
+            and (p_as_of is null or n.triggered_at < p_as_of)
+          -- The order of the one index that has the whole key.
+          order by n.triggered_at limit m.max_reminders
+        ) told)
       then 'enough_reminders' end,
     null,
     case m.gate when 'away' then m.away_until when 'not_matched' then case when m.role = 'peer_mentor' then m.crosses_at end end,
@@ -576,6 +644,37 @@ comment on function private.inactivity_matches(uuid, uuid, uuid, uuid[], private
   'The inactivity evaluator: for everybody of a range (from inclusive, to exclusive, null: open) or list and each of these rules of the type, whether they match at p_now, with the values compared. p_as_of: facts of then instead of now. p_matched_only: only those who match (rules.md §3).';
 revoke all on function private.inactivity_matches(uuid, uuid, uuid, uuid[], private.scenario_rule[], timestamptz, timestamptz, boolean) from public, anon, authenticated, service_role;
 grant execute on function private.inactivity_matches(uuid, uuid, uuid, uuid[], private.scenario_rule[], timestamptz, timestamptz, boolean) to service_role;
+
+create or replace function private.inform_coordinators(p_organization_id uuid, p_told private.judged_claim[], p_now timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not exists (select from unnest(p_told) as t where t.informs_coordinators) then
+    return;
+  end if;
+  insert into public.notifications (
+    organization_id, user_id, scenario, subject, rule_id, rule_version, context, crossed_at, triggered_at, about_user_id)
+  select p_organization_id, uc.coordinator_id, t.scenario, t.subject || '/' || t.user_id, t.rule_id, t.rule_version, t.context,
+    t.crossed_at, p_now, t.user_id
+  from unnest(p_told) as t
+  cross join lateral (
+    select w.coordinator_id from public.user_coordinators w
+    where w.organization_id = p_organization_id and w.user_id = t.user_id
+    offset 0
+  ) uc
+  join public.users u on u.organization_id = p_organization_id and u.id = uc.coordinator_id
+  where t.informs_coordinators and u.is_active
+    and not exists (
+      select from public.notification_preferences np
+      where np.organization_id = p_organization_id and np.user_id = uc.coordinator_id and np.scenario in ('all', t.scenario)
+        and np.channel = 'all' and not np.is_enabled);
+end;
+$$;
+comment on function private.inform_coordinators(uuid, private.judged_claim[], timestamptz) is
+  'Tells the coordinators of those who were told, where the rule says so and they have not opted out: in the app only and beyond the cap, so that what they see of others does not use up what concerns themselves. For private.claim_notifications, which holds the locks.';
+revoke all on function private.inform_coordinators(uuid, private.judged_claim[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.inform_coordinators(uuid, private.judged_claim[], timestamptz) to service_role;
 
 create or replace function private.milestone_matches(
   p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_rules private.scenario_rule[],
@@ -733,7 +832,11 @@ begin
   select p_organization_id, m.user_id, m.subject, m.rule_id, m.context ->> 'metric', m.context ->> 'period',
     (m.context ->> 'period_start')::timestamptz, (m.context ->> 'threshold')::integer, m.crossed_at, m.gate, p_now
   from unnest(p_decided) as m
-  join public.achievements a on a.organization_id = p_organization_id and a.user_id = m.user_id and a.subject = m.told_with
+  cross join lateral (
+    select from public.achievements a
+    where a.organization_id = p_organization_id and a.user_id = m.user_id and a.subject = m.told_with
+    offset 0
+  ) recorded
   where m.scenario = 'milestone' and m.gate = 'superseded'
   order by m.user_id, m.subject
   on conflict (organization_id, user_id, subject) do nothing;

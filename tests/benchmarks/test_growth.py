@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,11 @@ from tests.support.database import Database
 pytestmark = pytest.mark.embedded
 # An organisation has a handful of these, so that reading all of them is no growth.
 _FEW = {"scenario_rules"}
+# The state that an autovacuum leaves which comes in the middle of a long insert.
+_MAKE_YOUNG = """
+update pg_class set reltuples = 0, relpages = 1
+where relkind = 'r' and relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+"""
 
 _REFERENCED_KEYS = f"""
 select distinct c.confrelid::regclass::text as referenced,
@@ -40,11 +46,7 @@ def test_a_foreign_key_is_checked_by_its_key_while_its_rows_are_not_committed(da
     """
     by_less: list[tuple[str, str]] = []
     with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
-        # The state that such an autovacuum leaves.
-        admin.execute(
-            "update pg_class set reltuples = 0, relpages = 1 where relkind = 'r' "
-            "and relnamespace in ('public'::regnamespace, 'private'::regnamespace)"
-        )
+        admin.execute(_MAKE_YOUNG)
         admin.execute("set local enable_seqscan = off")
         for key in database.rows(_REFERENCED_KEYS):
             condition = _index_condition(admin, **key)
@@ -78,7 +80,8 @@ where s.dbid = (select oid from pg_database where datname = current_database()) 
 _FORGET = "select extensions.pg_stat_statements_reset(dbid => oid) from pg_database where datname = current_database()"
 _ORGANIZATION = "insert into public.organizations (name) values ('Test') returning id"
 _RULE = """
-insert into public.scenario_rules (organization_id, type, name, is_enabled) values (%s, 'inactivity', 'Quiet', true)
+insert into public.scenario_rules (organization_id, type, name, is_enabled, informs_coordinators)
+values (%s, %s, 'Rule', true, true)
 """
 _PEOPLE = """
 insert into public.users (organization_id, full_name, role, joined_at)
@@ -98,7 +101,7 @@ def test_what_a_decision_plans_does_not_depend_on_how_many_are_told(database: Da
         admin.execute("set local pg_stat_statements.track = 'all'")
         admin.execute("set local pg_stat_statements.track_planning = on")
         (organization,) = (row["id"] for row in admin.execute(_ORGANIZATION))
-        admin.execute(_RULE, (organization,))
+        admin.execute(_RULE, (organization, "inactivity"))
         first, *others = (row["id"] for row in admin.execute(_PEOPLE, (organization,)))
         admin.execute(decide, (organization, [first]))
         admin.execute(_FORGET)
@@ -116,3 +119,30 @@ def test_plans_that_are_kept_do_not_remember_that_a_table_was_empty(database: Da
         )
         == []
     )
+
+
+def test_a_plan_that_is_kept_finds_everybody_by_their_key_though_it_was_made_while_tables_were_young(
+    database: Database,
+) -> None:
+    """As for foreign keys (above): a probe by the organisation alone would be kept, and read more with every import."""
+    plans: list[str] = []
+    with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.add_notice_handler(lambda notice: plans.extend((notice.message_primary or "").splitlines()))
+        admin.execute("load 'auto_explain'")
+        for setting in ("log_nested_statements = on", "log_min_duration = 0", "log_parameter_max_length = 0"):
+            admin.execute(f"set local auto_explain.{setting}".encode())
+        (organization,) = (row["id"] for row in admin.execute(_ORGANIZATION))
+        for scenario in ("inactivity", "milestone", "certification_expiry"):
+            admin.execute(_RULE, (organization, scenario))
+        people = [row["id"] for row in admin.execute(_PEOPLE, (organization,))]
+        admin.execute(_MAKE_YOUNG)
+        admin.execute("set local client_min_messages = log")
+        admin.execute("select public.evaluate_people(%s, %s)", (organization, people))
+        admin.execute("set local client_min_messages = notice")
+    scans = [
+        (scan, condition) for scan, condition in pairwise(plans) if "Index Cond: " in condition and "$" in condition
+    ]
+    assert len(scans) > 20
+    assert [
+        s for s in scans if re.search(r"Cond: \(organization_id = [^ ]+\)$", s[1]) and " on scenario_rules " not in s[0]
+    ] == []

@@ -28,7 +28,11 @@ begin
     select g.user_id from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours')
     union
     select uc.coordinator_id from unnest(v_judged) as g
-    join public.user_coordinators uc on uc.organization_id = p_organization_id and uc.user_id = g.user_id
+    cross join lateral (
+      select w.coordinator_id from public.user_coordinators w
+      where w.organization_id = p_organization_id and w.user_id = g.user_id
+      offset 0
+    ) uc
     where g.gate in ('would_send', 'quiet_hours') and g.informs_coordinators)
   order by u.id
   for no key update of u;

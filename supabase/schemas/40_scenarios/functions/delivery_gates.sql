@@ -12,6 +12,8 @@ declare
   v_cap integer;
   v_quiet_from time;
   v_quiet_to time;
+  v_release_at timestamptz;
+  v_release_on date;
   v_judged private.judged_claim[];
 begin
   select o.time_zone,
@@ -22,6 +24,9 @@ begin
   left join public.org_settings_kv q on q.organization_id = o.id and q.key = 'quiet_hours'
   where o.id = p_organization_id;
 
+  -- Most people live in their organisation's time zone.
+  v_release_at := private.release_at(p_now, v_time_zone, v_quiet_from, v_quiet_to);
+  v_release_on := private.local_date(v_release_at, v_time_zone);
   v_judged := array(
     select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
       c.is_mandatory, c.informs_coordinators,
@@ -86,8 +91,14 @@ begin
     cross join lateral (
       select coalesce(case when h.user_id is null then u.time_zone else h.time_zone end, v_time_zone, 'UTC') as time_zone) z
     -- When, is asked of those who are to be told.
-    left join lateral (select private.release_at(p_now, z.time_zone, v_quiet_from, v_quiet_to) as release_at offset 0) r on g.gate is null
-    left join lateral (select private.local_date(r.release_at, z.time_zone) as release_on offset 0) d on g.gate is null);
+    left join lateral (
+      select case when z.time_zone = v_time_zone then v_release_at
+        else private.release_at(p_now, z.time_zone, v_quiet_from, v_quiet_to) end as release_at
+      offset 0
+    ) r on g.gate is null
+    cross join lateral (
+      select case when z.time_zone = v_time_zone and g.gate is null then v_release_on
+        else private.local_date(r.release_at, z.time_zone) end as release_on) d);
 
   if v_cap is null then
     return query select j.* from unnest(v_judged) as j;

@@ -24,8 +24,11 @@ begin
       else s.last_activity_date
     end
   from public.users u
-  left join public.activity_statistics s
-    on s.organization_id = u.organization_id and s.user_id = u.id and s.period_type = 'all_time'
+  left join lateral (
+    select t.user_id, t.last_activity_date from public.activity_statistics t
+    where t.organization_id = p_organization_id and t.user_id = u.id and t.period_type = 'all_time'
+    offset 0
+  ) s on true
   where u.organization_id = p_organization_id and u.id = any (v_user_ids)
     and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user);
 end;

@@ -35,7 +35,11 @@ begin
   select p_organization_id, m.user_id, m.subject, m.rule_id, m.context ->> 'metric', m.context ->> 'period',
     (m.context ->> 'period_start')::timestamptz, (m.context ->> 'threshold')::integer, m.crossed_at, m.gate, p_now
   from unnest(p_decided) as m
-  join public.achievements a on a.organization_id = p_organization_id and a.user_id = m.user_id and a.subject = m.told_with
+  cross join lateral (
+    select from public.achievements a
+    where a.organization_id = p_organization_id and a.user_id = m.user_id and a.subject = m.told_with
+    offset 0
+  ) recorded
   where m.scenario = 'milestone' and m.gate = 'superseded'
   order by m.user_id, m.subject
   on conflict (organization_id, user_id, subject) do nothing;
