@@ -47,7 +47,8 @@ class Story:
         changed = self.church.database.rows(
             "select c.person_id, (select t.is_certain from private.people_to_tend(%s) t"
             "   where t.person_id = c.person_id) as is_certain"
-            " from private.case_changes(%s, array(select p.id from public.people p where p.organization_id = %s), %s) c",
+            " from private.case_changes("
+            "   %s, array(select p.id from public.people p where p.organization_id = %s), %s) c",
             (self.church.id, self.church.id, self.church.id, self.now),
         )
         assert all(change["is_certain"] is not None for change in changed), changed
@@ -460,7 +461,7 @@ def test_twenty_generators_at_once_make_one_case_a_person_and_escalate_once(data
 
 
 def test_a_night_that_has_nothing_to_do_waits_for_nobody_and_writes_nothing(database: Database) -> None:
-    """Somebody who is asked after, who is asked after by nobody, who returned, whose case was closed too early, who is well."""
+    """With somebody who is asked after, who is so by nobody, who returned, whose case was closed early, who is well."""
     church = Congregation(database)
     family = church.family(church.servant)
     people = [church.person(family), church.person(), church.person(family), church.person(family)]
