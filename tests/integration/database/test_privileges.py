@@ -71,6 +71,21 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.people_engagement_scores": {"authenticated": "select"},
     "private.care_marks": {"service_role": ALL},
     "private.case_runs": {"service_role": "insert select update"},
+    # The panel: views for managers, and not for the service.
+    "public.students": {"authenticated": "select", "service_role": "delete select"},
+    "public.student_attendance": {"authenticated": "select", "service_role": ALL},
+    "public.learning_progress": {"authenticated": "select", "service_role": ALL},
+    "private.active_students": {"authenticated": "select"},
+    "private.concerned_learners": {"authenticated": "select"},
+    "mgmt.engagement_dau_90d_v": {"authenticated": "select"},
+    "mgmt.engagement_daypart_retention_v": {"authenticated": "select"},
+    "mgmt.engagement_dual_risk_students_v": {"authenticated": "select"},
+    "mgmt.engagement_inactive_roster_v": {"authenticated": "select"},
+    "mgmt.engagement_recent_reactivated_14d_v": {"authenticated": "select"},
+    "mgmt.engagement_session_frequency_30d_v": {"authenticated": "select"},
+    "mgmt.engagement_student_activity_v": {"authenticated": "select"},
+    "mgmt.learning_at_risk_learners_v": {"authenticated": "select"},
+    "mgmt.learning_stuck_students_v": {"authenticated": "select"},
 }
 
 # Column by column, where a role may write only some.
@@ -97,6 +112,9 @@ COLUMNS: dict[tuple[str, str, str], str] = {
         for role in ("authenticated", "service_role")
         for privilege in ("insert", "update")
     },
+    # So is what check-ins say of students.
+    ("public.students", "service_role", "insert"): "full_name is_active level organization_id student_id",
+    ("public.students", "service_role", "update"): "full_name is_active level organization_id student_id",
 }
 
 # function → roles besides the owner. The rest of the functions are nobody's.
@@ -231,6 +249,7 @@ FUNCTIONS: dict[str, str] = {
     "private.tell_servants": "service_role",
     "private.tend_cases": "service_role",
     "private.are_engagement_numbers": "authenticated service_role",
+    "private.panel_settings": "authenticated",
     "private.unmatched_notifications": "service_role",
     "private.write_figures": "service_role",
 }
@@ -242,7 +261,7 @@ GRANTED = """
   join pg_namespace n on n.oid = o.{namespace}
   cross join lateral aclexplode(coalesce(o.{acl}, acldefault('{kind}', o.{owner}))) x
   left join pg_roles r on r.oid = x.grantee
-  where n.nspname in ('public', 'private') and x.grantee <> o.{owner} and {filter}
+  where n.nspname in ('public', 'private', 'mgmt') and x.grantee <> o.{owner} and {filter}
     and not exists (select from pg_depend d where d.objid = o.oid and d.deptype = 'e')
 """
 
@@ -278,7 +297,7 @@ def test_columns_are_granted_as_the_matrix_says(catalogue: Database) -> None:
         "  lower(x.privilege_type) as privilege, string_agg(a.attname, ' ' order by a.attname) as columns"
         " from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
         " cross join lateral aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee"
-        " where n.nspname in ('public', 'private') group by 1, 2, 3"
+        " where n.nspname in ('public', 'private', 'mgmt') group by 1, 2, 3"
     )
     assert {(r["relation"], r["role"], r["privilege"]): r["columns"] for r in rows} == COLUMNS
 
@@ -312,13 +331,17 @@ def test_sequences_are_granted_to_nobody(catalogue: Database) -> None:
     assert found == {}
 
 
-def test_the_private_schema_is_used_by_signed_in_people_and_the_service_alone(catalogue: Database) -> None:
+@pytest.mark.parametrize(
+    ("schema", "roles"), [("private", ["authenticated", "service_role"]), ("mgmt", ["authenticated"])]
+)
+def test_a_schema_is_used_by_those_who_are_meant_alone(catalogue: Database, schema: str, roles: list[str]) -> None:
     rows = catalogue.rows(
         "select coalesce(r.rolname, 'PUBLIC') as role, x.privilege_type as privilege"
         " from pg_namespace n cross join lateral aclexplode(n.nspacl) x left join pg_roles r on r.oid = x.grantee"
-        " where n.nspname = 'private' and x.grantee <> n.nspowner"
+        " where n.nspname = %s and x.grantee <> n.nspowner",
+        (schema,),
     )
-    assert sorted((r["role"], r["privilege"]) for r in rows) == [("authenticated", "USAGE"), ("service_role", "USAGE")]
+    assert sorted((r["role"], r["privilege"]) for r in rows) == [(role, "USAGE") for role in roles]
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticator", "supabase_auth_admin", "supabase_functions_admin"])
@@ -327,32 +350,35 @@ def test_nobody_else_has_any_privilege_at_all(catalogue: Database, role: str) ->
     privileges = ["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"]
     relations = catalogue.rows(
         "select c.oid::regclass::text as relation, p as privilege from pg_class c, unnest(%s::text[]) p"
-        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)"
+        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'mgmt'::regnamespace)"
         " and c.relkind in ('r', 'p', 'v', 'm') and has_table_privilege(%s, c.oid, p)",
         (privileges, role),
     )
     functions = catalogue.rows(
         "select p.oid::regprocedure::text from pg_proc p"
-        " where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace)"
+        " where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace, 'mgmt'::regnamespace)"
         " and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')"
         " and has_function_privilege(%s, p.oid, 'execute')",
         (role,),
     )
     sequences = catalogue.rows(
         "select c.oid::regclass::text from pg_class c"
-        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace) and c.relkind = 'S'"
+        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'mgmt'::regnamespace)"
+        " and c.relkind = 'S'"
         " and case when c.relkind = 'S' then has_sequence_privilege(%s, c.oid, 'usage, select, update') end",
         (role,),
     )
     assert (relations, functions, sequences) == ([], [], [])
-    assert not catalogue.value("select has_schema_privilege(%s, 'private', 'usage, create')", (role,))
+    for schema in ("private", "mgmt"):
+        assert not catalogue.value("select has_schema_privilege(%s, %s, 'usage, create')", (role, schema))
 
 
 @pytest.mark.parametrize("role", ["authenticated", "service_role"])
 def test_nobody_truncates_or_hangs_triggers_on_tables(catalogue: Database, role: str) -> None:
     assert not catalogue.rows(
         "select c.oid::regclass::text, p from pg_class c, unnest('{truncate,references,trigger,maintain}'::text[]) p"
-        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace) and c.relkind in ('r', 'p')"
+        " where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'mgmt'::regnamespace)"
+        " and c.relkind in ('r', 'p')"
         " and has_table_privilege(%s, c.oid, p)",
         (role,),
     )
@@ -365,6 +391,7 @@ def test_everything_of_ours_belongs_to_postgres(catalogue: Database) -> None:
         "  select c.oid::regclass::text, c.relowner, c.relnamespace, c.oid from pg_class c"
         "  union all select p.oid::regprocedure::text, p.proowner, p.pronamespace, p.oid from pg_proc p"
         ") o (name, owner, namespace, oid)"
-        " where o.namespace in ('public'::regnamespace, 'private'::regnamespace) and o.owner <> 'postgres'::regrole"
+        " where o.namespace in ('public'::regnamespace, 'private'::regnamespace, 'mgmt'::regnamespace)"
+        " and o.owner <> 'postgres'::regrole"
         " and not exists (select from pg_depend d where d.objid = o.oid and d.deptype = 'e')"
     )
