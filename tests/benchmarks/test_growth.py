@@ -33,7 +33,7 @@ select distinct c.confrelid::regclass::text as referenced,
    join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as nobody
 from pg_constraint c
 join pg_namespace n on n.oid = c.connamespace
-where c.contype = 'f' and n.nspname in ('public', 'private')
+where c.contype = 'f' and n.nspname in ('public', 'private', 'mgmt')
 """
 
 
