@@ -22,7 +22,7 @@ from attend.stack.processes import postgres_account
 type Definitions = dict[tuple[str, str], str]
 
 _OURS = (
-    "n.nspname in ('public', 'private')"
+    "n.nspname in ('public', 'private', 'mgmt')"
     " and not exists (select from pg_depend d where d.objid = {}.oid and d.deptype = 'e')"
 )
 _DEFINITIONS = """
@@ -41,19 +41,19 @@ _DEFINITIONS = """
   union all
   select 'constraint', k.conrelid::regclass || ': ' || k.conname, pg_get_constraintdef(k.oid) || k.convalidated
   from pg_constraint k join pg_namespace n on n.oid = k.connamespace
-  where n.nspname in ('public', 'private') and k.conrelid <> 0
+  where n.nspname in ('public', 'private', 'mgmt') and k.conrelid <> 0
   union all
   select 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) || i.indisvalid
   from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname in ('public', 'private')
+  where n.nspname in ('public', 'private', 'mgmt')
   union all
   select 'trigger', t.tgrelid::regclass || ': ' || t.tgname, pg_get_triggerdef(t.oid) || t.tgenabled::text
   from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-  where not t.tgisinternal and (n.nspname in ('public', 'private') or t.tgname like 'attend\\_%')
+  where not t.tgisinternal and (n.nspname in ('public', 'private', 'mgmt') or t.tgname like 'attend\\_%')
   union all
   select 'policy', format('%I.%I: %s', p.schemaname, p.tablename, p.policyname),
     concat_ws(' ', p.permissive, p.roles, p.cmd, p.qual, '|', p.with_check)
-  from pg_policies p where p.schemaname in ('public', 'private')
+  from pg_policies p where p.schemaname in ('public', 'private', 'mgmt')
 """
 _QUERY = _DEFINITIONS.replace("{ours_p}", _OURS.format("p")).replace("{ours_c}", _OURS.format("c")).encode()
 _JOBS = """

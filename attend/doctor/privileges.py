@@ -80,6 +80,21 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.people_engagement_scores": {"authenticated": "select"},
     "private.care_marks": {"service_role": ALL},
     "private.case_runs": {"service_role": "insert select update"},
+    # The panel: views for managers, and not for the service.
+    "public.students": {"authenticated": "select", "service_role": "delete select"},
+    "public.student_attendance": {"authenticated": "select", "service_role": ALL},
+    "public.learning_progress": {"authenticated": "select", "service_role": ALL},
+    "private.active_students": {"authenticated": "select"},
+    "private.concerned_learners": {"authenticated": "select"},
+    "mgmt.engagement_dau_90d_v": {"authenticated": "select"},
+    "mgmt.engagement_daypart_retention_v": {"authenticated": "select"},
+    "mgmt.engagement_dual_risk_students_v": {"authenticated": "select"},
+    "mgmt.engagement_inactive_roster_v": {"authenticated": "select"},
+    "mgmt.engagement_recent_reactivated_14d_v": {"authenticated": "select"},
+    "mgmt.engagement_session_frequency_30d_v": {"authenticated": "select"},
+    "mgmt.engagement_student_activity_v": {"authenticated": "select"},
+    "mgmt.learning_at_risk_learners_v": {"authenticated": "select"},
+    "mgmt.learning_stuck_students_v": {"authenticated": "select"},
 }
 
 # Column by column, where a role may write only some.
@@ -106,6 +121,9 @@ COLUMNS: dict[tuple[str, str, str], str] = {
         for role in ("authenticated", "service_role")
         for privilege in ("insert", "update")
     },
+    # So is what check-ins say of students.
+    ("public.students", "service_role", "insert"): "full_name is_active level organization_id student_id",
+    ("public.students", "service_role", "update"): "full_name is_active level organization_id student_id",
 }
 
 # function → roles besides the owner. The rest of the functions are nobody's.
@@ -171,6 +189,7 @@ FUNCTIONS: dict[str, str] = {
     "private.add_counts": "service_role",
     "private.are_thresholds": "service_role",
     "private.certificates_as_of": "service_role",
+    "private.certification_expiry_candidates": "service_role",
     "private.certification_expiry_matches": "service_role",
     "private.check_rule": "service_role",
     "private.check_scenario_type": "service_role",
@@ -243,13 +262,16 @@ FUNCTIONS: dict[str, str] = {
     "private.absence_threshold": "service_role",
     "private.apply_case_changes": "service_role",
     "private.case_changes": "service_role",
+    "private.case_claim": "service_role",
     "private.check_rule_type": "service_role",
+    "private.people_to_tend": "service_role",
     "private.retract_case_news": "service_role",
     "private.rule_types": "service_role",
     "private.servant_of": "service_role",
     "private.tell_servants": "service_role",
     "private.tend_cases": "service_role",
     "private.are_engagement_numbers": "authenticated service_role",
+    "private.panel_settings": "authenticated",
     "private.unmatched_notifications": "service_role",
     "private.write_figures": "service_role",
 }
@@ -262,7 +284,7 @@ _GRANTED = """
   join pg_namespace n on n.oid = o.{namespace}
   cross join lateral aclexplode(coalesce(o.{acl}, acldefault('{kind}', o.{owner}))) x
   left join pg_roles r on r.oid = x.grantee
-  where n.nspname in ('public', 'private') and x.grantee <> o.{owner} and {filter}
+  where n.nspname in ('public', 'private', 'mgmt') and x.grantee <> o.{owner} and {filter}
     and not exists (select from pg_depend d where d.objid = o.oid and d.deptype = 'e')
 """
 _CLASS = {"name": "o.relname", "catalog": "pg_class", "namespace": "relnamespace", "acl": "relacl", "owner": "relowner"}
@@ -278,7 +300,7 @@ _COLUMNS = """
   join pg_namespace n on n.oid = c.relnamespace
   cross join lateral aclexplode(a.attacl) x
   left join pg_roles r on r.oid = x.grantee
-  where n.nspname in ('public', 'private')
+  where n.nspname in ('public', 'private', 'mgmt')
   group by 1, 2, 3
 """
 

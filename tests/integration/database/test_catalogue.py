@@ -11,7 +11,7 @@ import pytest
 from tests.support.database import Database
 
 SCHEMAS = Path(__file__).parents[3] / "supabase" / "schemas"
-OURS = "('public', 'private')"
+OURS = "('public', 'private', 'mgmt')"
 # Objects of an extension are not ours to hold to anything.
 NOT_OF_AN_EXTENSION = "not exists (select from pg_depend d where d.objid = {}.oid and d.deptype = 'e')"
 
