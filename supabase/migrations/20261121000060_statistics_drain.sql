@@ -1,4 +1,4 @@
--- Drains read the contacts of all their people in one pass through the index, and only the day rows they ask about.
+-- Drains read the contacts of all their people in one walk through the index; a single change is marked without windows and hashes.
 set check_function_bodies = off;
 
 create or replace function private.contacts_of_people(p_organization_id uuid, p_users uuid[])
@@ -20,7 +20,7 @@ begin
       cross join lateral (
         select count(*) as activities from public.activities a
         where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed') n) c
-    group by div(c.until - c.activities, 200000)
+    group by div(c.until - c.activities, 50000)
   loop
     return query
     with activity as materialized (
@@ -119,19 +119,18 @@ begin
     coalesce(x.streak, 0), coalesce(x.eligible, 0)::integer
   from person p
   cross join lateral (
-    with activity as materialized (
-      select a.id, a.occurred_at, (a.occurred_at at time zone 'UTC')::date as day, a.activity_type_id, a.duration_minutes, a.approval,
-        a.proxy_registered_by
-      from public.activities a
-      where a.organization_id = p_organization_id and a.user_id = p.id and a.status = 'completed'
-      offset 0
-    ), by_day as materialized (
+    with by_day as materialized (
       select a.day, a.day - v_eve as n, a.activity_type_id, count(*)::integer as activities,
         sum(a.duration_minutes)::integer as minutes, max(a.occurred_at) as last_at, count(a.proxy_registered_by)::integer as proxies,
         (count(*) filter (where a.duration_minutes >= r.min_duration_minutes
           and (not r.requires_approval or a.approval = 'approved')
           and (not r.requires_contact or a.id in (select m.id from unnest(p.activity_ids) as m (id)))))::integer as eligible
-      from activity a
+      from (
+        select a.id, a.occurred_at, (a.occurred_at at time zone 'UTC')::date as day, a.activity_type_id, a.duration_minutes, a.approval,
+          a.proxy_registered_by
+        from public.activities a
+        where a.organization_id = p_organization_id and a.user_id = p.id and a.status = 'completed'
+        offset 0) a
       left join bufdir_rule r on a.day >= r.effective_from and a.day < r.until
       group by a.day, a.activity_type_id
     ), contact as materialized (
@@ -245,3 +244,76 @@ comment on function private.figures_of_people(uuid, uuid[], uuid[], date[], time
   'Everything the statistics say, from the activities as they stand, as of p_now: of the people p_users every row there should be, or, given days (two arrays of equal length, p_user_ids and p_days), the buckets that contain one of them or whose streak follows from them, emptied ones with zero activities, and all_time.';
 revoke all on function private.figures_of_people(uuid, uuid[], uuid[], date[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.figures_of_people(uuid, uuid[], uuid[], date[], timestamptz) to service_role;
+
+create or replace function private.mark_statistics_of_activities() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  -- This is what every writer pays, so there are no arrays and no numbering: the first mark takes the bell, and a setting tells
+  -- the others that it is taken. The setting is local, so a rollback to a savepoint that takes the mark takes it too.
+  -- In the order of the key, which a sort finds as fast as a hash: what follows in the index lies together.
+  -- Both sides of a move. Each branch names only the transition tables its event has.
+  if tg_op = 'INSERT' then
+    insert into private.statistics_marks (organization_id, user_id, day, rings)
+    select c.organization_id, c.user_id, c.day, case when current_setting('attend.statistics_bell', true) = 'requested' then false
+      else set_config('attend.statistics_bell', 'requested', true) = 'requested' end
+    from (select distinct n.organization_id, n.user_id, (n.occurred_at at time zone 'UTC')::date as day
+          from new_rows n where n.status = 'completed'
+          order by user_id, day, organization_id) c;
+  elsif tg_op = 'DELETE' then
+    insert into private.statistics_marks (organization_id, user_id, day, rings)
+    select c.organization_id, c.user_id, c.day, case when current_setting('attend.statistics_bell', true) = 'requested' then false
+      else set_config('attend.statistics_bell', 'requested', true) = 'requested' end
+    from (select distinct o.organization_id, o.user_id, (o.occurred_at at time zone 'UTC')::date as day
+          from old_rows o where o.status = 'completed'
+          order by user_id, day, organization_id) c;
+  else
+    insert into private.statistics_marks (organization_id, user_id, day, rings)
+    select c.organization_id, c.user_id, c.day, case when current_setting('attend.statistics_bell', true) = 'requested' then false
+      else set_config('attend.statistics_bell', 'requested', true) = 'requested' end
+    from (select n.organization_id, n.user_id, (n.occurred_at at time zone 'UTC')::date as day
+          from new_rows n where n.status = 'completed'
+          union
+          select o.organization_id, o.user_id, (o.occurred_at at time zone 'UTC')::date
+          from old_rows o where o.status = 'completed'
+          order by user_id, day, organization_id) c;
+  end if;
+  return null;
+end;
+$$;
+-- Definer because whoever writes activities, or deletes what they hang on, may not see marks.
+comment on function private.mark_statistics_of_activities() is 'Trigger: marks the days of completed activities that a statement made, changed or removed.';
+revoke all on function private.mark_statistics_of_activities() from public, anon, authenticated, service_role;
+
+create or replace function private.mark_scenarios() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_organization_ids uuid[];
+  v_user_ids uuid[];
+begin
+  if tg_op = 'INSERT' then
+    -- As private.mark_people does, without its arrays: this is what every writer of an activity pays. The first mark takes the
+    -- bell, and a setting tells the others that it is taken (private.mark_statistics_of_activities).
+    insert into private.scenario_marks (organization_id, user_id, rings)
+    select c.organization_id, c.user_id, case when current_setting('attend.scenario_bell', true) = 'requested' then false
+      else set_config('attend.scenario_bell', 'requested', true) = 'requested' end
+    from (select distinct n.organization_id, n.user_id from new_rows n order by user_id, organization_id) c;
+    return null;
+  elsif tg_op = 'DELETE' then
+    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
+    from (select distinct o.organization_id, o.user_id from old_rows o) c;
+  else
+    select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
+    from (select n.organization_id, n.user_id from new_rows n union select o.organization_id, o.user_id from old_rows o) c;
+  end if;
+  perform private.mark_people(v_organization_ids, v_user_ids);
+  return null;
+end;
+$$;
+-- Definer because whoever changes an activity, certificate or preference may not see marks.
+comment on function private.mark_scenarios() is
+  'Trigger: whoever''s figures (private.statistics_marks), certificates or preferences changed is to be evaluated.';
+revoke all on function private.mark_scenarios() from public, anon, authenticated, service_role;

@@ -17,7 +17,7 @@ begin
       cross join lateral (
         select count(*) as activities from public.activities a
         where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed') n) c
-    group by div(c.until - c.activities, 200000)
+    group by div(c.until - c.activities, 50000)
   loop
     return query
     with activity as materialized (

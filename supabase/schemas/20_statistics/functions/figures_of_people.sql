@@ -63,19 +63,18 @@ begin
     coalesce(x.streak, 0), coalesce(x.eligible, 0)::integer
   from person p
   cross join lateral (
-    with activity as materialized (
-      select a.id, a.occurred_at, (a.occurred_at at time zone 'UTC')::date as day, a.activity_type_id, a.duration_minutes, a.approval,
-        a.proxy_registered_by
-      from public.activities a
-      where a.organization_id = p_organization_id and a.user_id = p.id and a.status = 'completed'
-      offset 0
-    ), by_day as materialized (
+    with by_day as materialized (
       select a.day, a.day - v_eve as n, a.activity_type_id, count(*)::integer as activities,
         sum(a.duration_minutes)::integer as minutes, max(a.occurred_at) as last_at, count(a.proxy_registered_by)::integer as proxies,
         (count(*) filter (where a.duration_minutes >= r.min_duration_minutes
           and (not r.requires_approval or a.approval = 'approved')
           and (not r.requires_contact or a.id in (select m.id from unnest(p.activity_ids) as m (id)))))::integer as eligible
-      from activity a
+      from (
+        select a.id, a.occurred_at, (a.occurred_at at time zone 'UTC')::date as day, a.activity_type_id, a.duration_minutes, a.approval,
+          a.proxy_registered_by
+        from public.activities a
+        where a.organization_id = p_organization_id and a.user_id = p.id and a.status = 'completed'
+        offset 0) a
       left join bufdir_rule r on a.day >= r.effective_from and a.day < r.until
       group by a.day, a.activity_type_id
     ), contact as materialized (
