@@ -195,6 +195,7 @@ FUNCTIONS: dict[str, str] = {
     "private.check_scenario_type": "service_role",
     "private.claim_notifications": "service_role",
     "private.claims_of": "service_role",
+    "private.contacts_of_people": "service_role",
     "private.count_gates": "service_role",
     "private.count_outcomes": "service_role",
     "private.crossed_milestone_at": "service_role",
