@@ -46,6 +46,9 @@ class ProviderSettings(Settings):
 
     attend_push_expo_url: ProviderUrl = "https://exp.host"
 
+    attend_push_expo_per_second: int = Field(default=600, ge=1, le=100_000)
+    """Messages a second that one instance sends. Expo takes 600 of a project: divide it by the instances you run."""
+
     attend_push_connections: int = Field(default=50, ge=1, le=1_000)
     """Requests under way at once, for each provider of one instance."""
 

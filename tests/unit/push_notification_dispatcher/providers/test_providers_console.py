@@ -1,7 +1,6 @@
 """The provider for development, and what every provider is called by."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,14 +10,14 @@ from functions.push_notification_dispatcher.providers import PROVIDERS
 from functions.push_notification_dispatcher.providers.protocol import Message, Verdict
 from functions.push_notification_dispatcher.providers.settings import ProviderSettings
 from shared import logs
+from tests.support.fcm_server import service_account
 
 TOKEN = "fcm-token-that-nobody-may-read:APA91bH"
 
 
 @pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
+def _logging() -> None:
     logs.configure("info")
-    yield
 
 
 def message(number: int = 1) -> Message:
@@ -56,4 +55,9 @@ async def test_the_console_has_no_receipts() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
 async def test_a_provider_answers_to_the_name_it_is_listed_under(name: str) -> None:
-    assert PROVIDERS[name](ProviderSettings.load()).name == name
+    account = {"attend_push_fcm_service_account": service_account()} if name == "fcm" else {}
+    provider = PROVIDERS[name](ProviderSettings.load(**account))
+    assert provider.name == name
+    assert await provider.send([]) == []
+    await provider.close()
+    await provider.close()
