@@ -1,5 +1,6 @@
 create function private.unmatched_notifications(
-  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_matches private.scenario_match[], p_now timestamptz)
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_matches private.scenario_match[], p_now timestamptz,
+  p_notification_ids uuid[] default null)
 returns uuid[]
 language plpgsql stable
 set search_path = ''
@@ -10,7 +11,9 @@ begin
     select n.id
     from private.outbox o
     join public.notifications n on n.organization_id = o.organization_id and n.id = o.notification_id
-    where o.organization_id = p_organization_id and o.state in ('pending', 'deferred')
+    where o.organization_id = p_organization_id
+      and (p_notification_ids is not null or o.state in ('pending', 'deferred', 'failed'))
+      and (p_notification_ids is null or o.notification_id = any (p_notification_ids))
       and (p_from_user is null or o.user_id >= p_from_user) and (p_to_user is null or o.user_id < p_to_user)
       and (p_user_ids is null or o.user_id = any (p_user_ids))
       -- Of who is in quarantine nobody knows what matches.
@@ -30,7 +33,7 @@ begin
   );
 end;
 $$;
-comment on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) is
-  'What was decided for these people, has not been sent, and no longer holds: p_matches are all they match at p_now. An evaluation takes it back, and a dry-run knows that it will.';
-revoke all on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) to service_role;
+comment on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) is
+  'What was decided for these people, has not been sent, and no longer holds: p_matches are all they match at p_now. An evaluation takes it back, and a dry-run knows that it will. With p_notification_ids, which of these no longer hold, whoever is about to send them.';
+revoke all on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) to service_role;
