@@ -195,7 +195,7 @@ async def test_a_provider_that_breaks_its_promise_costs_an_attempt_and_stops_nob
     api: ScriptedApi, fault: Exception | str
 ) -> None:
     class Broken(Phones):
-        async def send(self, messages: Sequence[Message]) -> Sequence[Result]:
+        async def send(self, messages: Sequence[Message]) -> Sequence[Result]:  # noqa: ARG002 - a provider's
             if isinstance(fault, Exception):
                 raise fault
             return []
@@ -227,9 +227,7 @@ async def test_on_shutdown_what_is_with_the_provider_is_recorded_and_the_rest_gi
         await asyncio.sleep(0)
         return Result(Verdict.SENT, "m")
 
-    api.on("claim_outbox", claim(*(message(n) for n in (1, 2, 3)), more=True)).on(
-        "give_back_outbox", {"given_back": 1}
-    )
+    api.on("claim_outbox", claim(*(message(n) for n in (1, 2, 3)), more=True)).on("give_back_outbox", {"given_back": 1})
     phones = Phones(send)
     outcome = await dispatcher(api, phones, stopping=stop.is_set, slice=1).dispatch()
     assert len(phones.sent) == 1

@@ -106,9 +106,7 @@ async def test_a_missing_setting_is_500_with_the_variables_name(serve: Callable[
         ("ATTEND_PUSH_FCM_URL", "ftp://somewhere"),
     ],
 )
-async def test_its_own_settings_are_read_and_bounded(
-    serve: Callable[..., Function], variable: str, value: str
-) -> None:
+async def test_its_own_settings_are_read_and_bounded(serve: Callable[..., Function], variable: str, value: str) -> None:
     response = await serve(**VARIABLES, **{variable: value}).send(BELL)
     is_error(response, 500, "setting_invalid")
     assert response.json()["details"] == {"variable": variable}
