@@ -647,7 +647,7 @@ revoke all on function private.instant_of(text) from public, anon, authenticated
 grant execute on function private.instant_of(text) to authenticated, service_role;
 
 create function private.template_values(
-  p_scenario text, p_context jsonb, p_triggered_at timestamptz, p_time_zone text, p_language text)
+  p_scenario text, p_text text, p_context jsonb, p_triggered_at timestamptz, p_time_zone text, p_language text)
 returns jsonb
 language plpgsql stable parallel safe
 set search_path = ''
@@ -661,8 +661,10 @@ begin
       v_at := private.instant_of(p_context ->> 'anchor_at');
       return jsonb_build_object(
         'days', coalesce(p_context ->> 'days', floor(extract(epoch from p_triggered_at - v_at) / 86400)::text),
-        'since', private.written_date(private.local_date(v_at, p_time_zone), p_language),
-        'last_activity', private.written_date(private.local_date(private.instant_of(p_context ->> 'last_activity_at'), p_time_zone), p_language));
+        -- Only what is named: to write a day costs more than all the rest.
+        'since', case when strpos(p_text, '{since}') > 0 then private.written_date(private.local_date(v_at, p_time_zone), p_language) end,
+        'last_activity', case when strpos(p_text, '{last_activity}') > 0 then
+          private.written_date(private.local_date(private.instant_of(p_context ->> 'last_activity_at'), p_time_zone), p_language) end);
     when 'milestone' then
       v_at := private.instant_of(p_context ->> 'period_start');
       return jsonb_build_object(
@@ -688,10 +690,10 @@ begin
   end case;
 end;
 $$;
-comment on function private.template_values(text, jsonb, timestamptz, text, text) is
-  'What the placeholders of a scenario stand for in one notification, from its context alone: dates in the reader''s time zone, written out; null where the context does not say.';
-revoke all on function private.template_values(text, jsonb, timestamptz, text, text) from public, anon, authenticated, service_role;
-grant execute on function private.template_values(text, jsonb, timestamptz, text, text) to authenticated, service_role;
+comment on function private.template_values(text, text, jsonb, timestamptz, text, text) is
+  'What the placeholders of a text stand for in one notification of a scenario, from its context alone: dates in the reader''s time zone, written out; null where the context does not say.';
+revoke all on function private.template_values(text, text, jsonb, timestamptz, text, text) from public, anon, authenticated, service_role;
+grant execute on function private.template_values(text, text, jsonb, timestamptz, text, text) to authenticated, service_role;
 
 create function private.render_template(p_template text, p_values jsonb) returns text
 language plpgsql immutable parallel safe
@@ -769,12 +771,12 @@ begin
       where v.given ->> m.parts[1] is null) end,
     w.default_title,
     case when r.title is null or r.body is null then private.render_template(w.default_body, v.given
-      || private.template_values(a.scenario, a.context, a.triggered_at, a.time_zone, w.default_language)) end
+      || private.template_values(a.scenario, w.default_body, a.context, a.triggered_at, a.time_zone, w.default_language)) end
   from asked a
   join worded w on w.organization_id = a.organization_id and w.scenario = a.scenario and w.form = a.form
     and w.own_language is not distinct from a.own_language
   cross join lateral (
-    select private.template_values(a.scenario, a.context, a.triggered_at, a.time_zone, w.language) || jsonb_build_object(
+    select private.template_values(a.scenario, w.title || w.body, a.context, a.triggered_at, a.time_zone, w.language) || jsonb_build_object(
       'name', a.full_name, 'first_name', split_part(btrim(a.full_name), ' ', 1), 'organization', a.organization, 'person', a.person) as given
     offset 0) v
   cross join lateral (
@@ -1123,10 +1125,7 @@ begin
       where o.organization_id = c.organization_id and o.id = c.outbox_id and o.holder = p_holder and o.lease = c.lease));
   if v_ids is not null then
     v_deactivated := private.keep_outcomes(array(select c from unnest(v_outcomes) as c where c.outbox_id = any (v_ids)), p_now);
-    update private.outbox o set attempts = o.attempts + 1
-    from rows from (unnest(v_organization_ids), unnest(v_ids)) as h (organization_id, id)
-    where o.organization_id = h.organization_id and o.id = h.id;
-    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, p_now,
+    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, 1, p_now,
       p_max_attempts, p_first_retry_seconds, p_longest_retry_seconds);
   end if;
   return jsonb_build_object('recorded', coalesce(cardinality(v_ids), 0), 'states', v_states, 'deactivated', v_deactivated, 'lost', to_jsonb(v_lost));
@@ -1188,7 +1187,8 @@ begin
       where o.state in ('sent', 'failed')
       group by o.organization_id, o.id
     ) s;
-    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, p_now, p_max_attempts, p_first_retry_seconds, p_longest_retry_seconds);
+    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, 0, p_now,
+      p_max_attempts, p_first_retry_seconds, p_longest_retry_seconds);
   end if;
   return jsonb_build_object('recorded', (select count(*) from unnest(v_outcomes) as c where c.verdict is not null), 'states', v_states, 'deactivated', v_deactivated);
 end;
@@ -1369,7 +1369,7 @@ revoke all on function public.retry_outbox(uuid, timestamptz) from public, anon,
 grant execute on function public.retry_outbox(uuid, timestamptz) to service_role;
 
 create function private.settle_pushes(
-  p_organization_ids uuid[], p_outbox_ids uuid[], p_retry_after double precision[], p_now timestamptz,
+  p_organization_ids uuid[], p_outbox_ids uuid[], p_retry_after double precision[], p_attempt integer, p_now timestamptz,
   p_max_attempts integer, p_first_retry_seconds integer, p_longest_retry_seconds integer)
 returns jsonb
 language plpgsql
@@ -1382,7 +1382,7 @@ begin
   with judged as materialized (
     select o.organization_id, o.id, s.*,
       case
-        when s.waits and o.attempts < p_max_attempts then 'failed'
+        when s.waits and o.attempts + p_attempt < p_max_attempts then 'failed'
         -- Whom it reached on one device has been told, whatever became of the others.
         when s.reached then 'sent'
         when s.waits or s.refused then 'dead'
@@ -1390,7 +1390,7 @@ begin
       end::public.outbox_state as state,
       -- Never at once, so that a service that recovers is not met by everybody who waited for it.
       p_now + make_interval(secs => greatest(c.retry_after,
-        least(p_longest_retry_seconds, p_first_retry_seconds * 2 ^ least(o.attempts - 1, 20)) * (0.5 + random() / 2))) as again_at
+        least(p_longest_retry_seconds, p_first_retry_seconds * 2 ^ least(o.attempts + p_attempt - 1, 20)) * (0.5 + random() / 2))) as again_at
     from rows from (unnest(p_organization_ids), unnest(p_outbox_ids), unnest(p_retry_after)) as c (organization_id, id, retry_after)
     join private.outbox o on o.organization_id = c.organization_id and o.id = c.id
     cross join lateral (
@@ -1402,7 +1402,7 @@ begin
     ) s
   ), settled as (
     update private.outbox o
-    set state = j.state, next_attempt_at = case when j.state = 'failed' then j.again_at else o.next_attempt_at end,
+    set state = j.state, attempts = o.attempts + p_attempt, next_attempt_at = case when j.state = 'failed' then j.again_at else o.next_attempt_at end,
         last_error = coalesce(j.reason, o.last_error), skipped_reason = case when j.state = 'skipped' then 'no_device' end,
         settled_at = case when j.state <> 'failed' then p_now end, rings = false
     from judged j
@@ -1417,10 +1417,10 @@ begin
   return v_counts;
 end;
 $$;
-comment on function private.settle_pushes(uuid[], uuid[], double precision[], timestamptz, integer, integer, integer) is
-  'What follows for pushes from the outcomes on their devices: sent, failed (tried again: exponential, with jitter, not before the seconds the provider asked for), dead, or skipped because no device was left. Returns {"state": n}.';
-revoke all on function private.settle_pushes(uuid[], uuid[], double precision[], timestamptz, integer, integer, integer) from public, anon, authenticated, service_role;
-grant execute on function private.settle_pushes(uuid[], uuid[], double precision[], timestamptz, integer, integer, integer) to service_role;
+comment on function private.settle_pushes(uuid[], uuid[], double precision[], integer, timestamptz, integer, integer, integer) is
+  'What follows for pushes from the outcomes on their devices: sent, failed (tried again: exponential, with jitter, not before the seconds the provider asked for), dead, or skipped because no device was left. p_attempt: 1 where they were tried, 0 where only more is known. Returns {"state": n}.';
+revoke all on function private.settle_pushes(uuid[], uuid[], double precision[], integer, timestamptz, integer, integer, integer) from public, anon, authenticated, service_role;
+grant execute on function private.settle_pushes(uuid[], uuid[], double precision[], integer, timestamptz, integer, integer, integer) to service_role;
 
 create function public.show_outbox(p_outbox_id uuid) returns jsonb
 language plpgsql stable

@@ -40,10 +40,7 @@ begin
       where o.organization_id = c.organization_id and o.id = c.outbox_id and o.holder = p_holder and o.lease = c.lease));
   if v_ids is not null then
     v_deactivated := private.keep_outcomes(array(select c from unnest(v_outcomes) as c where c.outbox_id = any (v_ids)), p_now);
-    update private.outbox o set attempts = o.attempts + 1
-    from rows from (unnest(v_organization_ids), unnest(v_ids)) as h (organization_id, id)
-    where o.organization_id = h.organization_id and o.id = h.id;
-    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, p_now,
+    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, 1, p_now,
       p_max_attempts, p_first_retry_seconds, p_longest_retry_seconds);
   end if;
   return jsonb_build_object('recorded', coalesce(cardinality(v_ids), 0), 'states', v_states, 'deactivated', v_deactivated, 'lost', to_jsonb(v_lost));

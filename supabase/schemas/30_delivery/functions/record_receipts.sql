@@ -49,7 +49,8 @@ begin
       where o.state in ('sent', 'failed')
       group by o.organization_id, o.id
     ) s;
-    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, p_now, p_max_attempts, p_first_retry_seconds, p_longest_retry_seconds);
+    v_states := private.settle_pushes(v_organization_ids, v_ids, v_retry_after, 0, p_now,
+      p_max_attempts, p_first_retry_seconds, p_longest_retry_seconds);
   end if;
   return jsonb_build_object('recorded', (select count(*) from unnest(v_outcomes) as c where c.verdict is not null), 'states', v_states, 'deactivated', v_deactivated);
 end;

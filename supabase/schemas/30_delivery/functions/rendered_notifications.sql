@@ -47,12 +47,12 @@ begin
       where v.given ->> m.parts[1] is null) end,
     w.default_title,
     case when r.title is null or r.body is null then private.render_template(w.default_body, v.given
-      || private.template_values(a.scenario, a.context, a.triggered_at, a.time_zone, w.default_language)) end
+      || private.template_values(a.scenario, w.default_body, a.context, a.triggered_at, a.time_zone, w.default_language)) end
   from asked a
   join worded w on w.organization_id = a.organization_id and w.scenario = a.scenario and w.form = a.form
     and w.own_language is not distinct from a.own_language
   cross join lateral (
-    select private.template_values(a.scenario, a.context, a.triggered_at, a.time_zone, w.language) || jsonb_build_object(
+    select private.template_values(a.scenario, w.title || w.body, a.context, a.triggered_at, a.time_zone, w.language) || jsonb_build_object(
       'name', a.full_name, 'first_name', split_part(btrim(a.full_name), ' ', 1), 'organization', a.organization, 'person', a.person) as given
     offset 0) v
   cross join lateral (
