@@ -17,7 +17,7 @@ comment on column public.users.language is 'BCP 47, such as nb or es-MX: what th
 grant update (language) on public.users to authenticated;
 
 create or replace function private.is_setting_valid(p_key text, p_value jsonb) returns boolean
-language sql immutable parallel safe
+language sql stable parallel safe
 set search_path = ''
 as $$
   select case p_key
@@ -33,6 +33,16 @@ as $$
       jsonb_typeof(p_value) = 'object' and (p_value - '{from,to}'::text[]) = '{}'
       and coalesce(p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' and p_value ->> 'to' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'
         and p_value ->> 'from' <> p_value ->> 'to', false)
+    when 'panel_time_zone' then
+      jsonb_typeof(p_value) = 'string' and private.is_time_zone(p_value #>> '{}')
+    when 'panel_session_target' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,2}$'
+    when 'learning_stuck_days' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,2}$'
+    when 'learning_weekly_lessons' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^[1-9][0-9]{0,2}$'
+    when 'learning_pass_score' then
+      jsonb_typeof(p_value) = 'number' and (p_value #>> '{}') ~ '^([0-9]|[1-9][0-9]|100)$'
     when 'language' then
       jsonb_typeof(p_value) = 'string' and private.is_language(p_value #>> '{}')
     when 'push_deadline_hours' then
@@ -41,7 +51,7 @@ as $$
   end;
 $$;
 comment on function private.is_setting_valid(text, jsonb) is
-  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4). recase_after_days: a whole number from 1 to 999. engagement_weights: numbers from 0 to 1000000 by attendance, groups, volunteering, classes, donations, not all of them 0; engagement_targets: the same from 0.01. notification_daily_cap: a whole number from 1 to 100. quiet_hours: {"from": "21:00", "to": "08:00"}, local times that differ. language: a tag such as "nb". push_deadline_hours: a whole number from 1 to 168.';
+  'Whether a setting may be stored: each known key names its range, other keys only need a name. absence_alert_threshold: a whole number from 1 to 9999 (rules.md §4). recase_after_days: a whole number from 1 to 999. engagement_weights: numbers from 0 to 1000000 by attendance, groups, volunteering, classes, donations, not all of them 0; engagement_targets: the same from 0.01. notification_daily_cap: a whole number from 1 to 100. quiet_hours: {"from": "21:00", "to": "08:00"}, local times that differ. panel_time_zone: the name of a time zone. panel_session_target, learning_stuck_days, learning_weekly_lessons: whole numbers from 1 to 999; learning_pass_score: from 0 to 100. language: a tag such as "nb". push_deadline_hours: a whole number from 1 to 168.';
 revoke all on function private.is_setting_valid(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function private.is_setting_valid(text, jsonb) to authenticated, service_role;
 
@@ -279,18 +289,23 @@ language plpgsql stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
+declare
+  -- Asked of what waits, never of everything that was ever told: a chunk must not cost more as a run goes on. Mostly nothing does.
+  v_waiting constant uuid[] := coalesce(p_notification_ids, array(
+    select o.notification_id from private.outbox o
+    where o.organization_id = p_organization_id and o.state in ('pending', 'deferred', 'failed')
+      and (p_from_user is null or o.user_id >= p_from_user) and (p_to_user is null or o.user_id < p_to_user)
+      and (p_user_ids is null or o.user_id = any (p_user_ids))));
 begin
+  if v_waiting = '{}' then
+    return v_waiting;
+  end if;
   return array(
     select n.id
-    from private.outbox o
-    join public.notifications n on n.organization_id = o.organization_id and n.id = o.notification_id
-    where o.organization_id = p_organization_id
-      and (p_notification_ids is not null or o.state in ('pending', 'deferred', 'failed'))
-      and (p_notification_ids is null or o.notification_id = any (p_notification_ids))
-      and (p_from_user is null or o.user_id >= p_from_user) and (p_to_user is null or o.user_id < p_to_user)
-      and (p_user_ids is null or o.user_id = any (p_user_ids))
+    from public.notifications n
+    where n.organization_id = p_organization_id and n.id = any (v_waiting)
       -- Of who is in quarantine nobody knows what matches.
-      and not exists (select from private.quarantine q where q.organization_id = o.organization_id and q.user_id = o.user_id)
+      and not exists (select from private.quarantine q where q.organization_id = n.organization_id and q.user_id = n.user_id)
       -- Without a rule, somebody outside decided. What was decided later than p_now is not this evaluation's to judge, nor is a
       -- milestone of a year that is no longer looked at, while its rule is on.
       and n.rule_id is not null and n.triggered_at <= p_now
@@ -298,7 +313,6 @@ begin
         or not exists (
           select from public.scenario_rules r
           where r.organization_id = n.organization_id and r.id = n.rule_id and r.is_enabled))
-      -- Asked of what waits, never of everything that was ever told: a chunk must not cost more as a run goes on.
       and not exists (
         select from unnest(p_matches) as m
         where m.user_id = n.user_id and m.scenario = n.scenario and m.subject = n.subject
@@ -316,8 +330,12 @@ create or replace function private.claim_notifications(
 returns setof private.claim_outcome
 language plpgsql volatile
 set search_path = ''
+-- Foreign keys, too, are checked by plans that are made in here.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
+  v_snapshot text;
   v_judged private.judged_claim[];
   v_passed private.judged_claim[];
   v_taken text[];
@@ -328,26 +346,32 @@ begin
   if p_claims is null then
     return;
   end if;
+  v_snapshot := pg_current_snapshot();
   v_judged := array(select g from private.delivery_gates(p_organization_id, p_claims, p_now, null) g);
   -- Whoever may be told is locked, in the order of the key, so that two evaluators never wait for each other in a circle, and
-  -- then judged again by a statement that sees what was committed meanwhile: a cooldown taken, a day filled, an opt-out.
+  -- then, if anybody committed anything meanwhile, judged again by a statement that sees it: a cooldown taken, a day filled, an
+  -- opt-out.
   perform from public.users u
   where u.organization_id = p_organization_id and u.id in (
     select g.user_id from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours')
     union
     select uc.coordinator_id from unnest(v_judged) as g
-    join public.user_coordinators uc on uc.organization_id = p_organization_id and uc.user_id = g.user_id
+    cross join lateral (
+      select w.coordinator_id from public.user_coordinators w
+      where w.organization_id = p_organization_id and w.user_id = g.user_id
+      offset 0
+    ) uc
     where g.gate in ('would_send', 'quiet_hours') and g.informs_coordinators)
   order by u.id
   for no key update of u;
   if found then
-    v_judged := array(
+    v_judged := case when v_snapshot = pg_current_snapshot()::text then v_judged else array(
       select g from unnest(v_judged) as g where g.gate not in ('would_send', 'quiet_hours')
       union all
       select g from private.delivery_gates(p_organization_id, array(
         select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
           c.is_mandatory, c.informs_coordinators)::private.notification_claim
-        from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null) g);
+        from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null) g) end;
     v_passed := array(
       select g from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours') order by g.user_id, g.scenario, g.subject);
   end if;
@@ -394,14 +418,14 @@ begin
 
   return query
   select p.user_id, p.scenario, p.subject, case p.gate when 'quiet_hours' then p.gate else 'sent' end, p.id,
-    p_now + make_interval(hours => 24 * p.cooldown_days), null::timestamptz
+    p_now + make_interval(hours => 24 * p.cooldown_days), null::timestamptz, p.rule_id, p.crossed_at, p.context
   from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
   union all
-  select g.user_id, g.scenario, g.subject, g.gate, null, g.cooldown_until, g.look_again_at
+  select g.user_id, g.scenario, g.subject, g.gate, null, g.cooldown_until, g.look_again_at, g.rule_id, g.crossed_at, g.context
   from unnest(v_judged) as g
   where g.gate not in ('would_send', 'quiet_hours')
   union all
-  select l.user_id, l.scenario, l.subject, 'cooling_down', null, null, null
+  select l.user_id, l.scenario, l.subject, 'cooling_down', null, null, null, l.rule_id, l.crossed_at, l.context
   from unnest(v_lost) as l;
 end;
 $$;
