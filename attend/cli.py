@@ -39,6 +39,7 @@ _VERB_MODULES = {
     "attend.build": ("build",),
     "attend.statistics": ("statistics",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
+    "attend.outbox.cli": ("outbox",),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),
 }
