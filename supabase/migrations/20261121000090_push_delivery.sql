@@ -60,6 +60,8 @@ create type private.push_outcome as (
 comment on type private.push_outcome is
   'What a provider said of one push to one device. verdict: sent, device_gone, retry or refused; null, of a receipt: not known yet.';
 
+grant execute on function private.check_scenario_type(text) to authenticated;
+
 create function private.is_device_token(p_provider text, p_token text) returns boolean
 language sql immutable parallel safe
 set search_path = ''

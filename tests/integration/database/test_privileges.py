@@ -160,7 +160,7 @@ FUNCTIONS: dict[str, str] = {
     "private.certificates_as_of": "service_role",
     "private.certification_expiry_matches": "service_role",
     "private.check_rule": "service_role",
-    "private.check_scenario_type": "service_role",
+    "private.check_scenario_type": "authenticated service_role",
     "private.claim_notifications": "service_role",
     "private.claims_of": "service_role",
     "private.count_gates": "service_role",
