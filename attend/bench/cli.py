@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from attend.bench import care, evaluation, importing, path, recomputing, report, scheduled_run, steady, writing
+from attend.bench import care, evaluation, importing, outbox, path, recomputing, report, scheduled_run, steady, writing
 from attend.bench.measure import SIZES, Figure, Size, WrongResultError
 from attend.bench.stack import whole
 from attend.bench.workplace import workplace
@@ -38,6 +38,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "scenarios": (_in_sql(evaluation.figures), _on_stack(scheduled_run.figures)),
     "statistics": (_in_sql(writing.figures), _in_sql(recomputing.figures)),
     "care": (_in_sql(care.figures),),
+    "outbox": (_in_sql(outbox.figures),),
     "path": (_on_stack(path.figures), _on_stack(steady.figures), _on_stack(importing.figures)),
 }
 
@@ -48,6 +49,7 @@ class TableName(StrEnum):
     scenarios = "scenarios"
     statistics = "statistics"
     care = "care"
+    outbox = "outbox"
     path = "path"
 
 

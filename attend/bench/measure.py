@@ -27,6 +27,9 @@ class Size:
     calls: int
     steady_seconds: int
     members: int
+    pushes: int
+    push_batches: int
+    sends: int
     rounds: int = 3
 
 
@@ -45,6 +48,9 @@ SIZES = {
             calls=60,
             steady_seconds=2,
             members=2_000,
+            pushes=20_000,
+            push_batches=1,
+            sends=300,
         ),
         Size(
             "small",
@@ -58,6 +64,9 @@ SIZES = {
             calls=300,
             steady_seconds=25,
             members=100_000,
+            pushes=200_000,
+            push_batches=20,
+            sends=20_000,
         ),
         Size(
             "full",
@@ -71,6 +80,9 @@ SIZES = {
             calls=1_000,
             steady_seconds=25,
             members=500_000,
+            pushes=200_000,
+            push_batches=20,
+            sends=50_000,
         ),
     )
 }
