@@ -27,7 +27,7 @@ begin
     limit p_limit
     for update skip locked
   )
-  select array_agg(d.row_at), array_agg(d.push) into v_rows, v_due from due d;
+  select array_agg(d.row_at), array_agg(d.push order by (d.push).next_attempt_at) into v_rows, v_due from due d;
   if v_due is null then
     return jsonb_build_object('claimed', 0, 'messages', v_messages, 'held', '{}'::jsonb, 'more', false,
       'rang_again', private.ring_again('push-notification-dispatcher', 'public', 'notifications'));
@@ -52,8 +52,10 @@ begin
       from unnest(v_releases) as r
       left join worded w on w.organization_id = r.organization_id and w.id = r.id),
     coalesce((
-      select jsonb_agg(x.message)
-      from worded w cross join lateral jsonb_array_elements(w.messages) as x (message)
+      select jsonb_agg(x.message order by d.position)
+      from worded w
+      join (select u.organization_id, u.id, row_number() over () as position from unnest(v_due) as u) d on d.organization_id = w.organization_id and d.id = w.id
+      cross join lateral jsonb_array_elements(w.messages) as x (message)
       where w.problem is null), '[]')
     into v_releases, v_messages;
   v_held := private.hold_pushes(v_releases, p_now);
@@ -62,6 +64,6 @@ begin
 end;
 $$;
 comment on function public.claim_outbox(uuid, integer, integer, timestamptz) is
-  'Takes up to p_limit pushes that are due, of those whose holder has not been heard of for its lease, too, and judges each as of now. Returns {claimed, messages: [{organization_id, outbox_id, lease, device_id, provider, token, title, body, collapse_key, expires_at, data}], held: {"gate": n} (those not to be sent, already written), more, rang_again}. The messages are the holder''s until p_lease_seconds are over: public.record_outbox or public.give_back_outbox. Claims never wait for each other.';
+  'Takes up to p_limit pushes that are due, of those whose holder has not been heard of for its lease, too, and judges each as of now. Returns {claimed, messages: [{organization_id, outbox_id, lease, device_id, provider, token, title, body, collapse_key, expires_at, data}], held: {"gate": n} (those not to be sent, already written), more, rang_again}, the oldest first. The messages are the holder''s until p_lease_seconds are over: public.record_outbox or public.give_back_outbox. Claims never wait for each other.';
 revoke all on function public.claim_outbox(uuid, integer, integer, timestamptz) from public, anon, authenticated, service_role;
 grant execute on function public.claim_outbox(uuid, integer, integer, timestamptz) to service_role;
