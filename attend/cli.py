@@ -41,6 +41,7 @@ _VERB_MODULES = {
     "attend.health": ("health",),
     "attend.doctor.cli": ("doctor",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
+    "attend.outbox.cli": ("outbox",),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import httpx
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from functions.push_notification_dispatcher.providers.collapsing import collapse_id
@@ -115,9 +116,11 @@ class Expo:
             if not _ACCESS_TOKEN.fullmatch(token):
                 raise SettingInvalid("ATTEND_PUSH_EXPO_ACCESS_TOKEN", "it is not one word")
             self._headers["authorization"] = f"Bearer {token}"
-        self._url = f"{settings.attend_push_expo_url}/--/api/v2/push"
+        base = settings.attend_push_expo_url
+        self._send_url = httpx.URL(f"{base}/--/api/v2/push/send")
+        self._receipts_url = httpx.URL(f"{base}/--/api/v2/push/getReceipts")
         self._at_once = min(_CONNECTIONS, settings.attend_push_connections)
-        self._http = Http(settings, connections=self._at_once)
+        self._http = Http(settings, base, connections=self._at_once)
         self._per_second = settings.attend_push_expo_per_second
         self._now, self._monotonic = now, monotonic
         self._next_at = 0.0
@@ -161,7 +164,7 @@ class Expo:
         if held is not None:
             return [held] * len(batch)
         await self._turn(len(batch))
-        answer = await self._post("send", [push(message) for message in batch])
+        answer = await self._post(self._send_url, [push(message) for message in batch])
         if isinstance(answer, NoAnswer):
             return _failed(batch, patience, answer.reason)
         body = _body(answer)
@@ -195,7 +198,7 @@ class Expo:
         return [results[place] for place in range(len(batch))]
 
     async def _receipts_of(self, ids: list[str]) -> Mapping[str, Result]:
-        answer = await self._post("getReceipts", {"ids": ids})
+        answer = await self._post(self._receipts_url, {"ids": ids})
         body = None if isinstance(answer, NoAnswer) else _body(answer)
         if body is not None and not body.errors and isinstance(body.data, dict):
             found = {ticket: receipt_result(ticket, body.data[ticket]) for ticket in ids if ticket in body.data}
@@ -208,9 +211,9 @@ class Expo:
         log.warning("push_receipts_not_read", provider=self.name, reason=reason, tickets=len(ids))
         return {}
 
-    async def _post(self, path: str, value: object) -> Answer | NoAnswer:
+    async def _post(self, url: httpx.URL, value: object) -> Answer | NoAnswer:
         # Level 1: pushes of one scenario differ by a name and a token, and the processor has others to serve.
-        return await self._http.post(f"{self._url}/{path}", gzip.compress(as_json(value), 1), self._headers)
+        return await self._http.post(url, gzip.compress(as_json(value), 1), self._headers)
 
     async def _turn(self, messages: int) -> None:
         # Expo refuses what exceeds its limit a second, and counts what it refuses.

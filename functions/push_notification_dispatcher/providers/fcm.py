@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 
+import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from functions.push_notification_dispatcher.providers.collapsing import collapse_id, topic
@@ -100,9 +101,10 @@ class Fcm:
             SettingMissing, SettingInvalid: naming the variable.
         """
         self._account = ServiceAccount(settings)
-        self._url = f"{settings.attend_push_fcm_url}/v1/projects/{self._account.project_id}/messages:send"
+        base = settings.attend_push_fcm_url
+        self._url = httpx.URL(f"{base}/v1/projects/{self._account.project_id}/messages:send")
         self._at_once = settings.attend_push_connections
-        self._http = Http(settings, connections=self._at_once)
+        self._http = Http(settings, base, connections=self._at_once)
         self._now = now
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Result]:

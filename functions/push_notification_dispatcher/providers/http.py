@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -49,35 +50,43 @@ class NoAnswer:
 
 
 class Http:
-    """POST requests to one provider, at most so many at once. Opens nothing before the first."""
+    """POST requests to one provider's address, at most so many at once. Opens nothing before the first.
 
-    def __init__(self, settings: ProviderSettings, *, connections: int) -> None:
+    A transport for each connection, and the one that was used last is the next: httpx's pool looks at every connection
+    it has for every request, which with fifty of them costs more than the request. Without a client around it there is
+    nothing that could follow a redirect, keep a cookie or read a password file, either.
+    """
+
+    def __init__(self, settings: ProviderSettings, base: str, *, connections: int) -> None:
         self._timeout = settings.attend_push_timeout_seconds
         self._longest = settings.attend_push_max_answer_bytes
-        self._slots = asyncio.Semaphore(connections)
-        self._client = httpx.AsyncClient(
-            follow_redirects=False,
-            # Besides the clock for the whole call, below: this one begins anew with every piece that trickles in.
-            timeout=httpx.Timeout(self._timeout, pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            # Compressed, a small answer could become a large one.
-            headers={"accept": "application/json", "accept-encoding": "identity"},
-        )
+        self._certificates = httpx.create_ssl_context()
+        self._proxy = _proxy(httpx.URL(base))
+        self._transports: list[httpx.AsyncHTTPTransport] = []
+        self._idle: asyncio.LifoQueue[httpx.AsyncHTTPTransport | None] = asyncio.LifoQueue()
+        for _ in range(connections):
+            self._idle.put_nowait(None)
 
-    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
+    async def post(self, url: httpx.URL, content: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
         """Send one request; its time begins when it has a connection to itself."""
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    return await self._post(url, content, headers)
-            except TimeoutError:
-                return NoAnswer(f"no whole answer within {self._timeout:g} s")
-            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
-                # The type says what happened (ConnectError, ReadError, RemoteProtocolError); the text may quote.
-                return NoAnswer(f"no answer: {type(error).__name__}")
+        transport = await self._idle.get() or self._transport()
+        try:
+            # One clock for all of it: httpx's own time-outs begin anew with every piece that trickles in.
+            async with asyncio.timeout(self._timeout):
+                return await self._post(transport, httpx.Request("POST", url, content=content, headers=headers))
+        except TimeoutError:
+            return NoAnswer(f"no whole answer within {self._timeout:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
+            # The type says what happened (ConnectError, ReadError, RemoteProtocolError); the text may quote.
+            return NoAnswer(f"no answer: {type(error).__name__}")
+        finally:
+            self._idle.put_nowait(transport)
 
-    async def _post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
-        async with self._client.stream("POST", url, content=content, headers=headers) as response:
+    async def _post(self, transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Answer | NoAnswer:
+        # Compressed, a small answer could become a large one.
+        request.headers.update({"accept": "application/json", "accept-encoding": "identity", "user-agent": "attend"})
+        response = await transport.handle_async_request(request)
+        try:
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 return NoAnswer(f"HTTP {response.status_code}, compressed though nobody asked for it")
             body = bytearray()
@@ -86,10 +95,25 @@ class Http:
                 if len(body) > self._longest:
                     return NoAnswer(f"HTTP {response.status_code}, longer than {self._longest} bytes")
             return Answer(response.status_code, response.headers, bytes(body))
+        finally:
+            await response.aclose()
+
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        # Kept longer than the pause between two claims, shorter than services keep a connection that says nothing.
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=30.0)
+        transport = httpx.AsyncHTTPTransport(verify=self._certificates, limits=limits, proxy=self._proxy)
+        self._transports.append(transport)
+        return transport
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._client.aclose()
+        for transport in self._transports:
+            await transport.aclose()
+
+
+def _proxy(url: httpx.URL) -> str | None:
+    """The machine's proxy for an address, from HTTPS_PROXY, NO_PROXY and their like."""
+    return None if proxy_bypass(url.host) else getproxies().get(url.scheme)
 
 
 def as_json(value: object) -> bytes:

@@ -6,8 +6,8 @@ messages.
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
+import httpx
 from pydantic import AfterValidator, Field, SecretStr
 
 from shared.settings import HttpUrl, Settings
@@ -18,10 +18,10 @@ _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 def credentials_may_go_to(url: str) -> bool:
     """Whether the address is https, or on this machine (a stand-in of the provider)."""
     try:
-        parts = urlsplit(url)
-    except ValueError:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
         return False
-    return bool(parts.hostname) and (parts.scheme == "https" or parts.hostname in _THIS_MACHINE)
+    return bool(parts.host) and (parts.scheme == "https" or parts.host in _THIS_MACHINE)
 
 
 def _guarded(url: str) -> str:

@@ -173,6 +173,23 @@ def test_a_collapse_key_is_kept_where_it_may_be_and_else_always_stands_for_the_s
     assert len(topic("organisation:1")) == 32
 
 
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://fcm.googleapis.com", "http://proxy.example:3128"),
+        ("http://127.0.0.1:9", None),
+        ("https://push.intern.example", None),
+    ],
+)
+def test_the_machines_proxy_is_used_where_it_is_meant(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,.intern.example")
+    assert http._proxy(httpx.URL(url)) == proxy
+
+
 def test_a_streak_ends_with_any_answer_that_shows_the_provider_works() -> None:
     streak = http.Streak("fcm")
     failed = Result(Verdict.RETRY, reason="no answer", retry_after=7.0)
