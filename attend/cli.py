@@ -38,6 +38,7 @@ _VERB_MODULES = {
     "attend.serve": ("serve",),
     "attend.build": ("build",),
     "attend.statistics": ("statistics",),
+    "attend.panel": ("panel",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),
