@@ -121,7 +121,7 @@ def test_the_template_in_the_text_is_one(database: Database, outbox: Outbox) -> 
         "select unnest(private.scenario_types()) as word",
         "select distinct unnest(private.template_forms(s)) as word from unnest(private.scenario_types()) s",
         "select distinct '{' || unnest(private.template_placeholders(s, f)) || '}' as word from unnest("
-        + "private.scenario_types()) s, unnest(private.template_forms(s)) f",
+        "private.scenario_types()) s, unnest(private.template_forms(s)) f",
     ],
 )
 def test_every_word_of_the_schema_is_explained(database: Database, query: str) -> None:
