@@ -22,7 +22,6 @@ from tests.support.fcm_server import FcmServer
 from tests.support.http_server import Reply
 from tests.support.stack import embedded_stack
 
-
 DISPATCHER = "push-notification-dispatcher"
 DELIVERIES = int(os.environ.get("ATTEND_FAULT_DELIVERIES", "1500"))
 # A machine that does much else at once may need several times as long.
