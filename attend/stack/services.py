@@ -140,7 +140,7 @@ def function_folders(project: Path) -> dict[str, Path]:
 
 
 def push_provider() -> dict[str, str]:
-    """In development nobody's phone rings: pushes are shown in the log, unless ATTEND_PUSH_PROVIDER says otherwise."""
+    """In development nobody's phone rings, unless ATTEND_PUSH_PROVIDER says otherwise (empty: pushes are sent)."""
     return {"ATTEND_PUSH_PROVIDER": os.environ.get("ATTEND_PUSH_PROVIDER", "console")}
 
 

@@ -30,6 +30,8 @@ type Outcomes = list[tuple[ClaimedMessage, Result]]
 # Older than this, a claim is judged once more before it is sent: whoever opted out a minute ago is not told.
 _FRESH_SECONDS = 1.0
 _RECORD_AGAIN_SECONDS = 1.0
+# However small the budget: less would end a call that waits for another's claim to be sent.
+_LEAST_SECONDS = 1.0
 _RECEIPTS = 1_000
 
 
@@ -64,7 +66,8 @@ class DispatchPace:
     monotonic: Callable[[], float]
     stopping: Callable[[], bool]
     lanes: int = 2
-    """Claims in hand at once: while one is sent, the next is fetched."""
+    """Claims in hand at once, over all calls of an instance: while one is sent, the next is fetched. Bells come every
+    second and what is claimed has a lease: if each call claimed for itself, all would be claimed and little sent."""
     slices: int = 2
     """Slices with the providers at once, over all calls of an instance: their connections are busy, and nothing that
     is claimed waits long behind them."""
@@ -75,6 +78,7 @@ class _Work:
     holder: UUID
     now: datetime | None
     began: float
+    has_claimed: bool = False
     claimed: int = 0
     held: Counter[str] = field(default_factory=Counter[str])
     states: Counter[str] = field(default_factory=Counter[str])
@@ -92,6 +96,7 @@ class PushDispatcher:
         self._store = store
         self._providers = providers
         self._pace = pace
+        self._claims = asyncio.Semaphore(pace.lanes)
         self._slots = asyncio.Semaphore(pace.slices)
 
     async def handle_database_event(self, event: Event, *, now: datetime | None = None) -> DispatchOutcome:
@@ -141,26 +146,31 @@ class PushDispatcher:
 
     async def _lane(self, work: _Work) -> None:
         size = self._pace.batch
-        while not self._is_over(work):
-            try:
-                claim = await self._store.claim(work.holder, size, self._pace.lease_seconds, work.now)
-            except DatabaseTimeout as error:
-                if error.may_have_run or size == 1:
-                    raise
-                size = max(size // 2, 1)
-                log.warning("claim_halved", size=size)
-                continue
-            work.claimed += claim.claimed
-            work.held.update(claim.held)
-            await self._deliver(claim, work)
+        while True:
+            async with self._claims:
+                if self._is_over(work):
+                    work.more = True
+                    return
+                try:
+                    claim = await self._store.claim(work.holder, size, self._pace.lease_seconds, work.now)
+                except DatabaseTimeout as error:
+                    if error.may_have_run or size == 1:
+                        raise
+                    size = max(size // 2, 1)
+                    log.warning("claim_halved", size=size)
+                    continue
+                work.has_claimed = True
+                work.claimed += claim.claimed
+                work.held.update(claim.held)
+                await self._deliver(claim, work)
             if not claim.more:
                 return
-        work.more = True
 
     def _is_over(self, work: _Work) -> bool:
+        budget = self._pace.time_budget if work.has_claimed else max(self._pace.time_budget, _LEAST_SECONDS)
         if self._pace.stopping():
             work.stopped_by = "shutdown"
-        elif work.claimed and self._pace.monotonic() - work.began >= self._pace.time_budget:
+        elif self._pace.monotonic() - work.began >= budget:
             work.stopped_by = "time_budget"
         return work.stopped_by is not None
 

@@ -18,6 +18,10 @@ from tests.support.database import Database
 from tests.support.outbox import Outbox
 from tests.support.served import ROOT, Api
 
+PLACEHOLDERS = (
+    "select distinct '{' || unnest(private.template_placeholders(s, f)) || '}' as word"
+    " from unnest(private.scenario_types()) s, unnest(private.template_forms(s)) f"
+)
 TEXT = (ROOT / "docs" / "delivery.md").read_text()
 
 
@@ -120,10 +124,7 @@ def test_the_template_in_the_text_is_one(database: Database, outbox: Outbox) -> 
         "select unnest('{retracted,opted_out,person_inactive,stale,condition_gone,no_device}'::text[]) as word",
         "select unnest(private.scenario_types()) as word",
         "select distinct unnest(private.template_forms(s)) as word from unnest(private.scenario_types()) s",
-        (
-            "select distinct '{' || unnest(private.template_placeholders(s, f)) || '}' as word from unnest("
-            "private.scenario_types()) s, unnest(private.template_forms(s)) f"
-        ),
+        PLACEHOLDERS,
     ],
 )
 def test_every_word_of_the_schema_is_explained(database: Database, query: str) -> None:

@@ -91,9 +91,10 @@ def dispatcher(
     stopping: Callable[[], bool] = lambda: False,
     always: str | None = None,
     slice: int = 50,  # noqa: A002 - the setting's name
+    budget: float = 50,
 ) -> PushDispatcher:
     pace = DispatchPace(
-        50, 100, slice, 60, monotonic=clock or Clock(), stopping=stopping, lanes=1, slices=1 if slice == 1 else 2
+        budget, 100, slice, 60, monotonic=clock or Clock(), stopping=stopping, lanes=1, slices=1 if slice == 1 else 2
     )
     store = OutboxStore(api.supabase(), RetryPolicy(8, 30, 3600))
     factory = (lambda: phones) if isinstance(phones, Phones) else phones
@@ -215,8 +216,33 @@ async def test_the_budget_stops_claiming_and_never_what_is_claimed(api: Scripted
 
 async def test_a_budget_of_nothing_still_claims_once(api: ScriptedApi) -> None:
     api.on("claim_outbox", claim(message(1), more=True))
-    await dispatcher(api, Phones(), clock=Clock(100)).dispatch()
+    await dispatcher(api, Phones(), clock=Clock(0.01), budget=0).dispatch()
     assert len(api.called("claim_outbox")) == 1
+
+
+async def test_calls_of_one_instance_have_no_more_in_hand_together_than_one_has(api: ScriptedApi) -> None:
+    """Bells come every second: if each call claimed for itself, everything would be claimed, and leases would end."""
+    in_hand, most = 0, 0
+
+    async def slow(_: Message) -> Result:
+        await asyncio.sleep(0.01)
+        return Result(Verdict.SENT, "m")
+
+    def claiming(_: dict[str, Any]) -> dict[str, Any]:
+        nonlocal in_hand, most
+        in_hand += 1
+        most = max(most, in_hand)
+        return claim(message(in_hand), more=False)
+
+    def recording(_: dict[str, Any]) -> dict[str, Any]:
+        nonlocal in_hand
+        in_hand -= 1
+        return RECORDED
+
+    api.on("claim_outbox", claiming).on("record_outbox", recording)
+    one = dispatcher(api, Phones(slow))
+    await asyncio.gather(*(one.dispatch() for _ in range(20)))
+    assert (most, in_hand, len(api.called("claim_outbox"))) == (1, 0, 20)
 
 
 async def test_on_shutdown_what_is_with_the_provider_is_recorded_and_the_rest_given_back(api: ScriptedApi) -> None:
