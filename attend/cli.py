@@ -38,6 +38,8 @@ _VERB_MODULES = {
     "attend.serve": ("serve",),
     "attend.build": ("build",),
     "attend.statistics": ("statistics",),
+    "attend.health": ("health",),
+    "attend.doctor.cli": ("doctor",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),

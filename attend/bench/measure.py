@@ -36,7 +36,7 @@ SIZES = {
         Size(
             "smoke",
             people=2_000,
-            scheduled_people=5_000,
+            scheduled_people=30_000,
             rows=1_000,
             many_rows=2_000,
             activities=4_000,

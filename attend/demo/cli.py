@@ -22,7 +22,7 @@ from attend.stack import Stack, StackError
 from shared import logs
 from shared.errors import AttendError
 
-_FUNCTION = "scenario-trigger-engine"
+_FUNCTIONS = ("scenario-trigger-engine", "pastoral-cases")
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document with the same facts.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards, until Ctrl-C.")] = False,
 ) -> None:
-    """Tell the whole story: a stack, 200 mentors, rules switched on, hook and cron, three weeks by the clock."""
+    """Tell the whole story: 200 mentors, rules switched on, hook and cron, three weeks by the clock; and a church."""
     # The engine works in this process too; what it has to say in the ordinary course belongs to a log.
     logs.configure("error")
     screen = Console(stderr=True, highlight=False)
@@ -114,6 +114,7 @@ def _stay(stack: Stack, screen: Console) -> None:
 
 
 def _quote_log(stack: Stack, screen: Console) -> None:
-    if stack.log_path(_FUNCTION).exists() and (said := stack.logs(_FUNCTION).splitlines()[-8:]):
-        screen.print(f"The last the function {_FUNCTION} said:", style="bold")
-        screen.print("\n".join(said), markup=False)
+    for function in _FUNCTIONS:
+        if stack.log_path(function).exists() and (said := stack.logs(function).splitlines()[-8:]):
+            screen.print(f"The last the function {function} said:", style="bold")
+            screen.print("\n".join(said), markup=False)

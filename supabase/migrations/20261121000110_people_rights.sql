@@ -5,11 +5,11 @@ create function private.is_retention_valid(p_name text, p_keep_for interval) ret
 language sql immutable parallel safe
 set search_path = ''
 as $$
-  -- Null is for ever. The floor is what something still reads: a webhook id while its signature is good, a run while health
+  -- Null is for ever. The floor is what something still reads: a webhook id while health compares it with the calls, a run while it
   -- looks at it, a history while a question about the past may be asked.
   select coalesce(p_keep_for >= m.floor, m.floor is not null)
   from (select case p_name
-    when 'webhook_deliveries' then interval '1 hour'
+    when 'webhook_deliveries' then interval '1 day'
     when 'cron_log' then interval '1 day'
     when 'runs' then interval '7 days'
     when 'findings' then interval '7 days'
@@ -224,7 +224,9 @@ set search_path = ''
 set statement_timeout = '55s'
 as $$
 declare
-  v_id constant text := case when pg_input_is_valid(p_person_id, 'uuid') then p_person_id::uuid::text end;
+  v_id constant text := case
+    when p_kind = 'student' then case when pg_input_is_valid(p_person_id, 'integer') then p_person_id::integer::text end
+    when pg_input_is_valid(p_person_id, 'uuid') then p_person_id::uuid::text end;
   v_counts jsonb;
   v_erased_at timestamptz;
 begin
@@ -238,7 +240,8 @@ begin
     v_counts := case p_kind
       when 'user' then private.erase_user(p_organization_id, v_id::uuid)
       when 'member' then private.erase_member(p_organization_id, v_id::uuid)
-      when 'contact' then private.erase_contact(p_organization_id, v_id::uuid) end;
+      when 'contact' then private.erase_contact(p_organization_id, v_id::uuid)
+      when 'student' then private.erase_student(p_organization_id, v_id::integer) end;
     if v_counts is not null then
       insert into private.erasures (organization_id, kind, person_id) values (p_organization_id, p_kind, v_id)
       returning erased_at into v_erased_at;
@@ -263,9 +266,37 @@ end;
 $$;
 -- Definer because it deletes the login, which only the owner of the schema may; it is the service's alone to call.
 comment on function public.erase_person(uuid, text, text, boolean) is
-  'For operators: erases a person of an organisation (kind: user, member or contact) in one transaction. Figures stay, under an id that leads nowhere (private.erase_user, erase_member, erase_contact). Again for the same person: the same erased_at, and nothing else. p_rehearse: does it, counts, and takes it back. Returns {kind, person_id, erased_at, erased, kept, mentions}. PT404 unknown_person, PT400 unknown_kind, PT409 login_is_referenced.';
+  'For operators: erases a person of an organisation (kind: user, member, contact or student) in one transaction. Figures stay, under an id that leads nowhere (private.erase_user, erase_member, erase_contact, erase_student). Again for the same person: the same erased_at, and nothing else. p_rehearse: does it, counts, and takes it back. Returns {kind, person_id, erased_at, erased, kept, mentions}. PT404 unknown_person, PT400 unknown_kind, PT409 login_is_referenced.';
 revoke all on function public.erase_person(uuid, text, text, boolean) from public, anon, authenticated, service_role;
 grant execute on function public.erase_person(uuid, text, text, boolean) to service_role;
+
+create function private.erase_student(p_organization_id uuid, p_student_id integer) returns jsonb
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  -- The school's own numbers are positive; of a thousand erased, two meet once in four thousand schools, and are erased again.
+  v_nobody constant integer := -1 - floor(random() * 2147483647)::integer;
+  v_name text;
+  v_records jsonb;
+begin
+  select s.full_name into v_name from public.students s
+  where s.organization_id = p_organization_id and s.student_id = p_student_id for update;
+  if not found then
+    return null;
+  end if;
+  v_records := private.records_of(p_organization_id, 'student', p_student_id::text);
+  -- How many came, when and for how long is the school's; how far this one got is not.
+  insert into public.students (organization_id, student_id, full_name, is_active) values (p_organization_id, v_nobody, 'Erased', false);
+  update public.student_attendance t set student_id = v_nobody where t.organization_id = p_organization_id and t.student_id = p_student_id;
+  delete from public.students s where s.organization_id = p_organization_id and s.student_id = p_student_id;
+  return private.erasure_counts(v_records, '{student_attendance}', private.forget_names(p_organization_id, array[v_name]));
+end;
+$$;
+comment on function private.erase_student(uuid, integer) is
+  'Erases a person of public.students: check-ins stay with a nameless person under a negative number, learning progress goes. Null: there is nobody. Returns {"erased", "kept", "mentions"}, rows by section. A school whose own system still has them writes them again.';
+revoke all on function private.erase_student(uuid, integer) from public, anon, authenticated, service_role;
 
 create function private.erase_user(p_organization_id uuid, p_user_id uuid) returns jsonb
 language plpgsql
@@ -452,9 +483,32 @@ end;
 $$;
 -- Definer because it reads the login's address, which only the owner of the schema may; it is the service's alone to call.
 comment on function public.export_person(uuid, text, text) is
-  'For operators: everything held of a person of an organisation (kind: user, member or contact) as one document, without what is another person''s (private.document_of). PT404 unknown_person, PT400 unknown_kind.';
+  'For operators: everything held of a person of an organisation (kind: user, member, contact or student) as one document, without what is another person''s (private.document_of). PT404 unknown_person, PT400 unknown_kind.';
 revoke all on function public.export_person(uuid, text, text) from public, anon, authenticated, service_role;
 grant execute on function public.export_person(uuid, text, text) to service_role;
+
+create function private.export_student(p_organization_id uuid, p_student_id integer) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_drop constant text[] := '{organization_id,student_id}';
+begin
+  return jsonb_build_object(
+    'students', (
+      select jsonb_agg(to_jsonb(t) - 'organization_id')
+      from public.students t where t.organization_id = p_organization_id and t.student_id = p_student_id),
+    'student_attendance', (
+      select jsonb_agg(to_jsonb(t) - v_drop order by t.checkin_time, t.id)
+      from public.student_attendance t where t.organization_id = p_organization_id and t.student_id = p_student_id),
+    'learning_progress', (
+      select jsonb_agg(to_jsonb(t) - v_drop)
+      from public.learning_progress t where t.organization_id = p_organization_id and t.student_id = p_student_id));
+end;
+$$;
+comment on function private.export_student(uuid, integer) is
+  'Everything held of a person of public.students, as {"section": [rows] or null}.';
+revoke all on function private.export_student(uuid, integer) from public, anon, authenticated, service_role;
 
 create function private.export_user(p_organization_id uuid, p_user_id uuid) returns jsonb
 language plpgsql stable
@@ -596,7 +650,9 @@ declare
       union all
       select from public.people p where p.organization_id = p_organization_id and p.full_name ~* private.name_pattern(array[n.name])
       union all
-      select from public.contacts c where c.organization_id = p_organization_id and c.display_name ~* private.name_pattern(array[n.name]))));
+      select from public.contacts c where c.organization_id = p_organization_id and c.display_name ~* private.name_pattern(array[n.name])
+      union all
+      select from public.students s where s.organization_id = p_organization_id and s.full_name ~* private.name_pattern(array[n.name]))));
   v_counts jsonb;
 begin
   if v_pattern is null then
@@ -683,6 +739,8 @@ begin
       select p.full_name from public.people p where p.organization_id = p_organization_id
       union all
       select c.display_name from public.contacts c where c.organization_id = p_organization_id
+      union all
+      select s.full_name from public.students s where s.organization_id = p_organization_id
     ) o
     -- Nobody may be told who else is written of; their own name, and what is part of it, is theirs.
     where strpos(v_text, lower(btrim(to_json(o.name)::text, '"'))) > 0
@@ -715,10 +773,10 @@ create function private.person_kinds() returns text[]
 language sql immutable parallel safe
 set search_path = ''
 as $$
-  select '{user,member,contact}'::text[];
+  select '{user,member,contact,student}'::text[];
 $$;
 comment on function private.person_kinds() is
-  'The kinds of people who may ask: user (public.users, who works for the organisation), member (public.people, whom it cares for), contact (public.contacts, whom its people meet).';
+  'The kinds of people who may ask: user (public.users, who works for the organisation), member (public.people, whom it cares for), contact (public.contacts, whom its people meet), student (public.students, whom it teaches).';
 revoke all on function private.person_kinds() from public, anon, authenticated, service_role;
 grant execute on function private.person_kinds() to service_role;
 
@@ -733,11 +791,12 @@ begin
     raise exception using errcode = 'PT400', message = 'unknown_kind',
       detail = jsonb_build_object('kind', p_kind, 'allowed', private.person_kinds())::text;
   end if;
-  if pg_input_is_valid(p_person_id, 'uuid') then
+  if pg_input_is_valid(p_person_id, case p_kind when 'student' then 'integer' else 'uuid' end) then
     v_records := case p_kind
       when 'user' then private.export_user(p_organization_id, p_person_id::uuid)
       when 'member' then private.export_member(p_organization_id, p_person_id::uuid)
-      when 'contact' then private.export_contact(p_organization_id, p_person_id::uuid) end;
+      when 'contact' then private.export_contact(p_organization_id, p_person_id::uuid)
+      when 'student' then private.export_student(p_organization_id, p_person_id::integer) end;
   end if;
   return (select jsonb_object_agg(s.key, s.value) from jsonb_each(v_records) s where s.value <> 'null');
 end;

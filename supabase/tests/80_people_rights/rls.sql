@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 \ir ../50_member_care/rows.psql
-select plan(24);
+select plan(25);
 select tests.populate();
 select tests.populate_care();
 insert into private.erasures (organization_id, kind, person_id) values (tests.id('a'), 'user', tests.id('gone')::text);
@@ -49,10 +49,12 @@ select is(tests.error(m.statement), m.error, m.sentence) from (values
     format('PT404 unknown_person {"kind": "user", "person_id": "Kari", "organization_id": "%s"}', tests.id('a'))),
   ('somebody of another organisation is not erased', 'select public.erase_person(tests.id(''a''), ''user'', tests.id(''b mentor'')::text)',
     format('PT404 unknown_person {"kind": "user", "person_id": "%s", "organization_id": "%s"}', tests.id('b mentor'), tests.id('a'))),
-  ('kinds are three', 'select public.erase_person(tests.id(''a''), ''cat'', tests.id(''a mentor'')::text)',
-    'PT400 unknown_kind {"kind": "cat", "allowed": ["user", "member", "contact"]}'),
+  ('a student has a number', 'select public.erase_person(tests.id(''a''), ''student'', tests.id(''a mentor'')::text)',
+    format('PT404 unknown_person {"kind": "student", "person_id": "%s", "organization_id": "%s"}', tests.id('a mentor'), tests.id('a'))),
+  ('kinds are four', 'select public.erase_person(tests.id(''a''), ''cat'', tests.id(''a mentor'')::text)',
+    'PT400 unknown_kind {"kind": "cat", "allowed": ["user", "member", "contact", "student"]}'),
   ('and one is needed', 'select public.export_person(tests.id(''a''), null, tests.id(''a mentor'')::text)',
-    'PT400 unknown_kind {"kind": null, "allowed": ["user", "member", "contact"]}')
+    'PT400 unknown_kind {"kind": null, "allowed": ["user", "member", "contact", "student"]}')
 ) as m (sentence, statement, error);
 
 select is(tests.violated(m.statement), m.name, m.name) from (values

@@ -11,15 +11,15 @@ delete from vault.secrets where name in ('attend_functions_url', 'attend_webhook
 select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
-  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-housekeeping', '7,17,27,37,47,57 3-4 * * *'),
+  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-heartbeat', '*/5 * * * *'), ('attend-housekeeping', '7,17,27,37,47,57 3-4 * * *'),
     ('attend-pastoral-cases', '* 2-5 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
     ('attend-scenario-tick', '* * * * *'), ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
-    ('attend-statistics-sweep', '* * * * *')$$, 'ten jobs');
+    ('attend-statistics-sweep', '* * * * *')$$, 'eleven jobs');
 select results_eq('select name, expected_interval from private.schedules order by 1',
-  $$values ('care-sweep', interval '1 minute'), ('engagement-scores', interval '1 day'), ('housekeeping', interval '1 day'),
+  $$values ('care-sweep', interval '1 minute'), ('engagement-scores', interval '1 day'), ('heartbeat', interval '5 minutes'), ('housekeeping', interval '1 day'),
     ('pastoral-cases', interval '1 day'), ('scenario-evaluation', interval '1 day'), ('scenario-sweep', interval '1 minute'), ('scenario-tick', interval '1 minute'),
     ('statistics-rebuild', null), ('statistics-reconcile', interval '1 day'),
-    ('statistics-sweep', interval '1 minute')$$, 'ten schedules, with what is expected of them');
+    ('statistics-sweep', interval '1 minute')$$, 'eleven schedules, with what is expected of them');
 select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
 
 -- The calls queued since the last look.

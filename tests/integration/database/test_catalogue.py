@@ -11,7 +11,7 @@ import pytest
 from tests.support.database import Database
 
 SCHEMAS = Path(__file__).parents[3] / "supabase" / "schemas"
-OURS = "('public', 'private')"
+OURS = "('public', 'private', 'mgmt')"
 # Objects of an extension are not ours to hold to anything.
 NOT_OF_AN_EXTENSION = "not exists (select from pg_depend d where d.objid = {}.oid and d.deptype = 'e')"
 
@@ -19,6 +19,7 @@ NOT_OF_AN_EXTENSION = "not exists (select from pg_depend d where d.objid = {}.oi
 WITHOUT_ORGANISATION = {
     "public.organizations": "it is the organisation; its id is what organization_id refers to",
     "private.bells": "one row a function, whoever rings",
+    "private.rings": "one row a call of a function, whoever it is for",
     "private.webhook_deliveries": "a webhook id comes from outside, before anybody knows whose it is",
     "private.runs": "a run goes through every organisation",
     "private.run_slices": "a slice is a range of people of one organisation or several",

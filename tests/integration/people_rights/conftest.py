@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import randrange
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from tests.support.database import Database
 
 # The three who ask, and what alone would say who they are.
-NAMES = {"user": "Kari Nordmann", "member": "Mina O'Shea-Åsen", "contact": "Cato Lie"}
+NAMES = {"user": "Kari Nordmann", "member": "Mina O'Shea-Åsen", "contact": "Cato Lie", "student": "Siri Skole"}
 ADDRESS, SECOND_ADDRESS, TELEPHONE, SECRET = (
     "kari@home.test",
     "k.nordmann@work.test",
@@ -105,9 +106,14 @@ insert into public.pastoral_cases (organization_id, id, person_id, assigned_serv
 select set_config('request.jwt.claims', jsonb_build_object('sub', %(login)s)::text, false);
 update public.pastoral_cases set notes = notes || ', says ' || %(user_name)s || ' <' || upper(%(address)s) || '>', priority = 'urgent' where id in (%(case)s, %(other_case)s);
 select set_config('request.jwt.claims', '', false);
+insert into public.students (organization_id, student_id, full_name, level) values (%(organization)s, %(student)s, %(student_name)s, 'A1'), (%(organization)s, 8, 'Sven Skole', 'A1');
+insert into public.student_attendance (organization_id, student_id, checkin_time, minutes)
+  select %(organization)s, s, now() - make_interval(days => n), 30 from generate_series(1, 3) n, unnest(array[%(student)s, 8]) s;
+insert into public.learning_progress (organization_id, student_id, lessons_completed, lessons_total, average_score, last_progress_at)
+values (%(organization)s, %(student)s, 3, 10, 61.5, now() + interval '1 second'), (%(organization)s, 8, 3, 10, 61.5, null);
 insert into public.pastoral_contacts (organization_id, case_id, kind, contacted_by, contacted_at, outcome, notes) values
   (%(organization)s, %(case)s, 'home_visit', %(user)s, now(), 'reached', %(member_name)s || ' was well, Olga Other too'),
-  (%(organization)s, %(other_case)s, 'phone_call', %(admin)s, now(), 'reached', 'as ' || %(user_name)s || ' had said of ' || %(member_name)s || ' and ' || %(contact_name)s);
+  (%(organization)s, %(other_case)s, 'phone_call', %(admin)s, now(), 'reached', 'as ' || %(user_name)s || ' had said of ' || %(member_name)s || ' and ' || %(contact_name)s || ' and ' || %(student_name)s);
 insert into public.notifications (organization_id, id, user_id, scenario, subject, rule_id, rule_version, context, crossed_at, triggered_at, read_at, dismissed_at, about_user_id, release_on, retracted_at) values
   (%(organization)s, %(notification)s, %(user)s, 'inactivity', 's', %(rule)s, 1, '{"threshold_days": 21}', now(), now(), now(), now(), null, current_date, now()),
   (%(organization)s, gen_random_uuid(), %(user)s, 'inactivity', 's/m', %(rule)s, 1, '{"threshold_days": 22}', now(), now(), now(), now(), %(mentor)s, current_date, now()),
@@ -143,10 +149,11 @@ class World:
     second_address: str = SECOND_ADDRESS
     telephone: str = TELEPHONE
     secret: str = SECRET
-    ids: dict[str, str] = field(default_factory=lambda: {name: str(uuid4()) for name in IDS.split()})
+    ids: dict[str, str] = field(default_factory=lambda: {name: str(uuid4()) for name in IDS.split()} | {"student": str(randrange(10**6, 10**9))})
 
     def __post_init__(self) -> None:
-        values = self.ids | {f"{kind}_name": name for kind, name in self.names.items()}
+        values: dict[str, Any] = self.ids | {"student": int(self.ids["student"])}
+        values |= {f"{kind}_name": name for kind, name in self.names.items()}
         values |= {
             "address": self.address,
             "second_address": self.second_address,
@@ -197,7 +204,7 @@ def neighbours(world: World) -> World:
     """Another organisation, with other people in the same places."""
     return World(
         world.database,
-        names={"user": "Kari Hansen", "member": "Mona Moe", "contact": "Carl Carlsen"},
+        names={"user": "Kari Hansen", "member": "Mona Moe", "contact": "Carl Carlsen", "student": "Siri Seim"},
         address="kari@neighbours.test",
         second_address="hansen@neighbours.test",
         telephone="4790000000",

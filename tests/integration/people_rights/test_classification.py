@@ -16,7 +16,7 @@ from tests.support.database import Database
 
 CLASSES = ("identifies", "describes", "pseudonym", "speaks", "none")
 TABLES: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "classification.toml").read_text())
-KINDS = {"public.users": "user", "public.people": "member", "public.contacts": "contact"}
+KINDS = {"public.users": "user", "public.people": "member", "public.contacts": "contact", "public.students": "student"}
 # Columns that stand for a person, by their names; and those that only look so, or stand beside another that does.
 STANDS_FOR_A_PERSON = re.compile(r"(^|_)(user|person|contact|servant|coordinator|actor|student)_id$|_by$")
 NOT_A_PERSON = {
@@ -108,7 +108,7 @@ def test_what_refers_to_a_person_says_whose_it_is(database: Database) -> None:
         " from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace"
         " join pg_attribute a on a.attrelid = c.oid and a.attnum = k.conkey[2]"
         " where k.contype = 'f' and k.confrelid in"
-        " ('public.users'::regclass, 'public.people'::regclass, 'public.contacts'::regclass)"
+        " ('public.users'::regclass, 'public.people'::regclass, 'public.contacts'::regclass, 'public.students'::regclass)"
     )
     assert len(references) > 30
     uses = {(use.table, use.by, use.kind) for use in USES}
@@ -143,6 +143,7 @@ def test_all_text_that_anybody_may_be_named_in_is_called_so(everywhere: dict[str
         *("public.activity_types.id", "public.activity_types.label", "public.team_reports.figures"),
         *(f"public.scenario_rules.{name}" for name in ("type", "name", "activation", "metric", "period")),
         *("public.scenario_rule_versions.rule", "public.services.kind", "private.bells.function_name"),
+        *("private.rings.bell_id", "private.rings.function_name", "private.schedules.function_name"),
         *("private.webhook_deliveries.id", "private.webhook_deliveries.answer", "private.runs.kind"),
         *("private.runs.state", "private.runs.counts", "private.case_runs.counts", "private.schedules.name"),
         *("private.schedules.description", "private.schedules.last_result", "private.retention.name"),

@@ -2,11 +2,11 @@ create function private.is_retention_valid(p_name text, p_keep_for interval) ret
 language sql immutable parallel safe
 set search_path = ''
 as $$
-  -- Null is for ever. The floor is what something still reads: a webhook id while its signature is good, a run while health
+  -- Null is for ever. The floor is what something still reads: a webhook id while health compares it with the calls, a run while it
   -- looks at it, a history while a question about the past may be asked.
   select coalesce(p_keep_for >= m.floor, m.floor is not null)
   from (select case p_name
-    when 'webhook_deliveries' then interval '1 hour'
+    when 'webhook_deliveries' then interval '1 day'
     when 'cron_log' then interval '1 day'
     when 'runs' then interval '7 days'
     when 'findings' then interval '7 days'

@@ -9,6 +9,6 @@ end;
 $$;
 -- Definer because it reads the login's address, which only the owner of the schema may; it is the service's alone to call.
 comment on function public.export_person(uuid, text, text) is
-  'For operators: everything held of a person of an organisation (kind: user, member or contact) as one document, without what is another person''s (private.document_of). PT404 unknown_person, PT400 unknown_kind.';
+  'For operators: everything held of a person of an organisation (kind: user, member, contact or student) as one document, without what is another person''s (private.document_of). PT404 unknown_person, PT400 unknown_kind.';
 revoke all on function public.export_person(uuid, text, text) from public, anon, authenticated, service_role;
 grant execute on function public.export_person(uuid, text, text) to service_role;

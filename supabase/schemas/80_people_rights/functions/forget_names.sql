@@ -13,7 +13,9 @@ declare
       union all
       select from public.people p where p.organization_id = p_organization_id and p.full_name ~* private.name_pattern(array[n.name])
       union all
-      select from public.contacts c where c.organization_id = p_organization_id and c.display_name ~* private.name_pattern(array[n.name]))));
+      select from public.contacts c where c.organization_id = p_organization_id and c.display_name ~* private.name_pattern(array[n.name])
+      union all
+      select from public.students s where s.organization_id = p_organization_id and s.full_name ~* private.name_pattern(array[n.name]))));
   v_counts jsonb;
 begin
   if v_pattern is null then

@@ -13,6 +13,8 @@ begin
       select p.full_name from public.people p where p.organization_id = p_organization_id
       union all
       select c.display_name from public.contacts c where c.organization_id = p_organization_id
+      union all
+      select s.full_name from public.students s where s.organization_id = p_organization_id
     ) o
     -- Nobody may be told who else is written of; their own name, and what is part of it, is theirs.
     where strpos(v_text, lower(btrim(to_json(o.name)::text, '"'))) > 0

@@ -9,11 +9,12 @@ begin
     raise exception using errcode = 'PT400', message = 'unknown_kind',
       detail = jsonb_build_object('kind', p_kind, 'allowed', private.person_kinds())::text;
   end if;
-  if pg_input_is_valid(p_person_id, 'uuid') then
+  if pg_input_is_valid(p_person_id, case p_kind when 'student' then 'integer' else 'uuid' end) then
     v_records := case p_kind
       when 'user' then private.export_user(p_organization_id, p_person_id::uuid)
       when 'member' then private.export_member(p_organization_id, p_person_id::uuid)
-      when 'contact' then private.export_contact(p_organization_id, p_person_id::uuid) end;
+      when 'contact' then private.export_contact(p_organization_id, p_person_id::uuid)
+      when 'student' then private.export_student(p_organization_id, p_person_id::integer) end;
   end if;
   return (select jsonb_object_agg(s.key, s.value) from jsonb_each(v_records) s where s.value <> 'null');
 end;

@@ -1,12 +1,10 @@
-"""functions/statistics_recompute/main.py: what importing it does not do."""
+"""functions/*/main.py: what importing it does not do."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-MAIN = ROOT / "functions" / "statistics_recompute" / "main.py"
+from tests.support.every_function import PACKAGES, ROOT, Subject
 
 PROBE = """
 import asyncio, importlib.util, os, socket, sys, threading
@@ -31,13 +29,17 @@ print("imported", module.main.__name__)
 """
 
 
-def test_importing_needs_no_variable_and_opens_no_socket_loop_or_thread() -> None:
+def test_the_functions_there_are_are_found() -> None:
+    assert {"scenario_trigger_engine", "statistics_recompute", "pastoral_cases"} <= set(PACKAGES)
+
+
+def test_importing_needs_no_variable_and_opens_no_socket_loop_or_thread(subject: Subject) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     probe = subprocess.run(
-        [sys.executable, "-c", PROBE, str(MAIN)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROBE, str(subject.main)], env=environment, capture_output=True, text=True, check=False
     )
     assert probe.stdout.strip() == "imported main", probe.stderr
 
 
-def test_the_adapter_is_tiny() -> None:
-    assert len(MAIN.read_text().splitlines()) < 30
+def test_the_adapter_is_tiny(subject: Subject) -> None:
+    assert len(subject.main.read_text().splitlines()) < 30
