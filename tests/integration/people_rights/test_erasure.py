@@ -37,7 +37,8 @@ def figures(world: World) -> dict[str, Any]:
     }
     each = database.rows(
         "select s.period_type, s.period_start, s.total_activities, s.total_duration_minutes, s.unique_contacts_reached,"
-        "  s.activity_type_breakdown, s.proxy_activity_count, s.streak_days, s.bufdir_eligible_count, s.last_activity_date"
+        "  s.activity_type_breakdown, s.proxy_activity_count, s.streak_days, s.bufdir_eligible_count,"
+        "  s.last_activity_date"
         " from public.activity_statistics s where s.organization_id = %s and s.total_activities > 0"
         " order by 1, 2, 3, 4, 5, s.activity_type_breakdown::text",
         (organization,),
@@ -134,7 +135,8 @@ def test_what_still_runs_fails_at_nothing_and_tells_nobody(world: World, kind: s
     assert [str(n["user_id"]) for n in told if str(n["user_id"]) == world.ids["mentor"]]
 
 
-def test_what_a_rehearsal_counts_is_what_an_erasure_does(world: World, neighbours: World) -> None:
+@pytest.mark.usefixtures("neighbours")
+def test_what_a_rehearsal_counts_is_what_an_erasure_does(world: World) -> None:
     for kind in NAMES:
         before = everything(world.database)
         rehearsed = world.erase(kind, rehearse=True)
@@ -266,7 +268,7 @@ def test_who_is_erased_is_gone_from_every_answer(world: World) -> None:
         "select public.enqueue_notification(%(u)s, 'inactivity', '{}')",
         "select public.should_notify(%(u)s, 'inactivity')",
     ):
-        with pytest.raises(psycopg.Error, match="unknown_(user|person)"):
+        with pytest.raises(psycopg.Error, match=r"unknown_(user|person)"):
             world.database.execute(question, {"o": world.organization, "u": world.ids["user"]})
     with world.database.as_user(world.ids["login"]) as connection:
         assert connection.execute("select * from public.users").fetchall() == []
