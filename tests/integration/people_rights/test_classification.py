@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.people_rights.conftest import NAMES, World
 from tests.support.database import Database
+from tests.support.people import NAMES, World
 
 CLASSES = ("identifies", "describes", "pseudonym", "speaks", "none")
 TABLES: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "classification.toml").read_text())

@@ -13,8 +13,8 @@ import pytest
 
 from attend.stack.keys import Keys
 from tests.integration.cli.conftest import Attend, api, attend, terminal
-from tests.integration.people_rights.conftest import NAMES, World
 from tests.integration.people_rights.test_classification import everything
+from tests.support.people import NAMES, World
 from tests.support.served import Api
 
 __all__ = ["api", "attend", "terminal"]

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from attend.stack import installation
-from tests.integration.people_rights.conftest import NAMES, World
 from tests.integration.people_rights.test_classification import everything
 from tests.support.database import Database
+from tests.support.people import NAMES, World
 
 PERIODS = ("day", "week", "month", "quarter", "year", "all_time")
 
