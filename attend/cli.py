@@ -41,7 +41,9 @@ _VERB_MODULES = {
     "attend.health": ("health",),
     "attend.doctor.cli": ("doctor",),
     "attend.people": ("person",),
+    "attend.panel": ("panel",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
+    "attend.outbox.cli": ("outbox",),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),
 }

@@ -39,7 +39,8 @@ def demo(
     # The engine works in this process too; what it has to say in the ordinary course belongs to a log.
     logs.configure("error")
     screen = Console(stderr=True, highlight=False)
-    stack = Stack(cron=False)
+    # Without the dispatcher: a push would be gone within the second, and part of the story is what can be taken back.
+    stack = Stack(cron=False, functions=("statistics-recompute", *_FUNCTIONS))
     try:
         report = _tell(stack, seed, as_json=as_json)
         if as_json:

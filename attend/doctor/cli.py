@@ -63,13 +63,12 @@ def doctor(
         target = find_target(env, db_url, api_url, project, os.environ)
         with connect(target.db_url) as connection, connect(target.db_url, read_only=False) as asking:
             checks = plan(connection, asking, target, compare=compare)
-            findings = {title: carried_out(title, check) for title, check in checks.items()}
-    except (StackError, psycopg.OperationalError) as failure:
-        error = failure if isinstance(failure, StackError) else StackError("The database does not answer any more.")
+            findings = {title: carried_out(connection, title, check) for title, check in checks.items()}
+    except StackError as error:
         if as_json:
             typer.echo(json.dumps({"status": "not_reachable", "message": error.message, "findings": []}))
         error.exit_status = NOT_REACHABLE
-        raise error from None
+        raise
     bad = any(finding.severity != "note" for of_check in findings.values() for finding in of_check)
     typer.echo(as_text(findings) if not as_json else as_document(findings, bad=bad))
     raise typer.Exit(FINDINGS if bad else 0)
@@ -101,9 +100,12 @@ def find_target(
 def connect(url: str, *, read_only: bool = True) -> psycopg.Connection[Any]:
     """A connection; the one that reads cannot write. Raises StackError when there is none to be had."""
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="attend doctor")
-        if read_only:
-            connection.execute("set default_transaction_read_only = on")
+        connection = psycopg.connect(
+            url, autocommit=not read_only, connect_timeout=10, application_name="attend doctor"
+        )
+        # Said with each transaction. A setting of the session would outlive us in a pooler's connection, and whoever
+        # got that next could write nothing.
+        connection.read_only = read_only or None
     except psycopg.Error as error:
         # What psycopg says of an address may repeat its password.
         first = (str(error).strip().splitlines() or [""])[0] if isinstance(error, psycopg.OperationalError) else ""
@@ -117,7 +119,7 @@ def plan(
     connection: psycopg.Connection[Any], asking: psycopg.Connection[Any], target: serve.Target, *, compare: bool
 ) -> dict[str, Check]:
     """The checks in their order. What rests on the migrations is left out where those are not applied."""
-    behind = carried_out("migrations", lambda: database.applied(connection, _MIGRATIONS))
+    behind = carried_out(connection, "migrations", lambda: database.applied(connection, _MIGRATIONS))
     checks: dict[str, Check] = {
         "extensions": lambda: database.extensions(connection),
         "migrations": lambda: iter(behind),
@@ -139,15 +141,19 @@ def plan(
     return checks
 
 
-def carried_out(title: str, check: Check) -> list[Finding]:
-    """What a check found. One that fails is a finding, too: what it reads is not there, or is not for this login."""
+def carried_out(connection: psycopg.Connection[Any], title: str, check: Check) -> list[Finding]:
+    """What a check found. One that fails is a finding, too: what it reads is not there, or is not for this login.
+
+    Raises StackError when the connection is lost.
+    """
     findings: list[Finding] = []
     try:
         findings.extend(check())
-    except psycopg.OperationalError:
-        raise
     except psycopg.Error as error:
         findings.append(found("check_failed", f"{title} could not be examined (SQLSTATE {error.sqlstate})."))
+    if connection.broken:
+        raise StackError("The database does not answer any more.", "Try again.")
+    connection.rollback()
     return findings
 
 

@@ -19,6 +19,8 @@ TESTED_POSTGRES = 17
 # What platform.md was read from and the embedded stack stands in for.
 TESTED_EXTENSIONS = {"pg_cron": (1, 6), "pg_net": (0, 20), "pgcrypto": (1, 3), "supabase_vault": (0, 3)}
 _API_ROLES = ("anon", "authenticated", "service_role")
+# Schema by schema, and who may use it.
+_USERS_OF_SCHEMAS = (["private", "private", "mgmt"], ["authenticated", "service_role", "authenticated"])
 
 
 def extensions(connection: Connection) -> Iterator[Finding]:
@@ -74,17 +76,18 @@ def grants(connection: Connection) -> Iterator[Finding]:
             yield found("grant_missing", f"{role} lacks {right} on {lost} of {relation}.")
         if gained:
             yield found("grant_extra", f"{role} has {right} on {gained} of {relation}.")
-    for (role,) in _rows(
+    for schema, role in _rows(
         connection,
-        "select r::text from unnest(%s::text[]) r where has_schema_privilege(r, 'private', 'create')"
-        " or (r = 'anon' and has_schema_privilege(r, 'private', 'usage'))",
-        (list(_API_ROLES),),
+        "select n.nspname::text, r from pg_namespace n, unnest(%s::text[]) r where n.nspname in ('private', 'mgmt')"
+        " and (has_schema_privilege(r, n.oid, 'create') or (has_schema_privilege(r, n.oid, 'usage')"
+        " and r not in (select role from unnest(%s::text[], %s::text[]) u (name, role) where u.name = n.nspname)))",
+        (list(_API_ROLES), *_USERS_OF_SCHEMAS),
     ):
-        yield found("grant_extra", f"{role} may do more in the schema private than it needs.")
+        yield found("grant_extra", f"{role} may do more in the schema {schema} than it needs.")
 
 
 def _differences(expected: privileges.Granted, there: privileges.Granted) -> Iterator[Finding]:
-    for name in sorted(expected.keys() | {name for name in there if name.startswith("private.")}):
+    for name in sorted(expected.keys() | {name for name in there if not name.startswith("public.")}):
         wanted, has = expected.get(name, {}), there.get(name, {})
         for role in sorted(wanted.keys() | has.keys()):
             before, now = set(wanted.get(role, "").split()), set(has.get(role, "").split())

@@ -563,6 +563,19 @@ begin
     'outbox', (
       select jsonb_agg(to_jsonb(t) - v_drop order by t.created_at, t.id)
       from private.outbox t where t.organization_id = p_organization_id and t.user_id = p_user_id),
+    'outbox_devices', (
+      select jsonb_agg(to_jsonb(t) - 'organization_id' order by t.attempted_at, t.device_id)
+      from private.outbox_devices t
+      join private.outbox o on o.organization_id = t.organization_id and o.id = t.outbox_id
+      where t.organization_id = p_organization_id and o.user_id = p_user_id),
+    'outbox_history', (
+      select jsonb_agg(to_jsonb(t) - 'organization_id' order by t.id)
+      from private.outbox_history t
+      join private.outbox o on o.organization_id = t.organization_id and o.id = t.outbox_id
+      where t.organization_id = p_organization_id and o.user_id = p_user_id),
+    'devices', (
+      select jsonb_agg(to_jsonb(t) - v_drop order by t.created_at)
+      from public.devices t where t.organization_id = p_organization_id and t.user_id = p_user_id),
     'cooldowns', (
       select jsonb_agg(to_jsonb(t) - v_drop - case when t.scenario = 'pastoral_case' then '{subject}' else '{}' end::text[] order by t.last_triggered_at)
       from private.cooldowns t where t.organization_id = p_organization_id and t.user_id = p_user_id),
@@ -673,6 +686,10 @@ begin
   ), tasks as (
     update public.volunteering t set task = regexp_replace(t.task, v_pattern, v_mask, 'gi')
     where t.organization_id = p_organization_id and t.task ~* v_pattern returning 1
+  ), templates as (
+    update public.notification_templates t
+    set title = regexp_replace(t.title, v_pattern, v_mask, 'gi'), body = regexp_replace(t.body, v_pattern, v_mask, 'gi')
+    where t.organization_id = p_organization_id and (t.title ~* v_pattern or t.body ~* v_pattern) returning 1
   ), families as (
     update public.families t set name = regexp_replace(t.name, v_pattern, v_mask, 'gi')
     where t.organization_id = p_organization_id and t.name ~* v_pattern returning 1
@@ -685,6 +702,7 @@ begin
   )
   select jsonb_build_object('pastoral_cases', (select count(*) from cases), 'pastoral_contacts', (select count(*) from contacts),
     'team_reports', (select count(*) from reports), 'notifications', (select count(*) from told), 'volunteering', (select count(*) from tasks),
+    'notification_templates', (select count(*) from templates),
     'families', (select count(*) from families), 'groups', (select count(*) from groups), 'classes', (select count(*) from classes))
     into v_counts;
   -- After the cases, whose trail has just kept what their notes said before.

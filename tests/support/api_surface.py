@@ -20,15 +20,12 @@ class Relation:
     name: str
     columns: dict[str, str]
     references: tuple[str, ...]
+    referring: frozenset[str]
     is_table: bool
 
     @property
-    def is_of_organisations(self) -> bool:
-        """Whether its rows say whose they are; a manager's panel is the reader's own and says nothing."""
-        return self.organization is not None
-
-    @property
     def organization(self) -> str | None:
+        """The column that says whose a row is; a manager's panel is the reader's own, and has none."""
         return (
             "id" if self.name == "organizations" else "organization_id" if "organization_id" in self.columns else None
         )
@@ -57,11 +54,13 @@ class Routine:
 
     @property
     def id_arguments(self) -> list[str]:
-        """Arguments that name somebody or something: ids by type, or by what they are called."""
+        """Arguments that name somebody or something: ids by type, or by what they are called. (A place is no name.)"""
         return [
             name
             for name, type_ in self.arguments.items()
-            if name != "p_organization_id" and (type_ in ("uuid", "uuid[]") or name.endswith(("_id", "_ids")))
+            if name != "p_organization_id"
+            and not name.startswith("p_after_")
+            and (type_ in ("uuid", "uuid[]") or name.endswith(("_id", "_ids")))
         ]
 
 
@@ -72,7 +71,9 @@ def relations(database: Database) -> list[Relation]:
           (select jsonb_object_agg(a.attname, format_type(a.atttypid, -1)) from pg_attribute a
            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
           coalesce((select array_agg(distinct k.confrelid::regclass::text) from pg_constraint k
-           where k.conrelid = c.oid and k.contype = 'f'), '{}') as refers_to
+           where k.conrelid = c.oid and k.contype = 'f'), '{}') as refers_to,
+          array(select a.attname::text from pg_constraint k join pg_attribute a on a.attrelid = k.conrelid
+            and a.attnum = any (k.conkey) where k.conrelid = c.oid and k.contype = 'f') as referring
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')
           and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
@@ -80,7 +81,10 @@ def relations(database: Database) -> list[Relation]:
         """,
         (list(SCHEMAS),),
     )
-    return [Relation(r["schema"], r["name"], r["columns"], tuple(r["refers_to"]), r["is_table"]) for r in rows]
+    return [
+        Relation(r["schema"], r["name"], r["columns"], tuple(r["refers_to"]), frozenset(r["referring"]), r["is_table"])
+        for r in rows
+    ]
 
 
 def routines(database: Database) -> list[Routine]:

@@ -20,11 +20,11 @@ ADDRESS, SECOND_ADDRESS, TELEPHONE, SECRET = (
     "4791234567",
     "token-of-kari-0123456789",
 )
-
+DEVICE_TOKEN = "device-of-kari:" + "A" * 120
 WORLD = Path(__file__).with_suffix(".sql").read_text()
 IDS = """
 organization user admin mentor login admin_login contact other_contact activity proxied rule certificate member
-other_member family other_family group class case other_case notification
+other_member family other_family group class case other_case notification push device
 """
 
 
@@ -49,6 +49,7 @@ class World:
     second_address: str = SECOND_ADDRESS
     telephone: str = TELEPHONE
     secret: str = SECRET
+    device_token: str = DEVICE_TOKEN
     ids: dict[str, str] = field(default_factory=new_ids)
 
     def __post_init__(self) -> None:
@@ -59,6 +60,7 @@ class World:
             "second_address": self.second_address,
             "telephone": self.telephone,
             "secret": self.secret,
+            "device_token": self.device_token,
         }
         with self.database.connect() as connection:
             psycopg.ClientCursor(connection).execute(WORLD.encode(), values)
@@ -76,11 +78,14 @@ class World:
     def organization(self) -> UUID:
         return UUID(self.ids["organization"])
 
+    def _found_by(self) -> tuple[str, ...]:
+        return self.address, self.second_address, self.telephone, self.secret, self.device_token
+
     def secrets_of(self, kind: str) -> list[str]:
         """What must be nowhere once that person is erased."""
         return [
             self.names[kind],
-            *((self.address, self.second_address, self.telephone, self.secret) if kind == "user" else ()),
+            *(self._found_by() if kind == "user" else ()),
         ]
 
     def erase(self, kind: str, *, rehearse: bool = False) -> dict[str, Any]:
@@ -107,4 +112,5 @@ def neighbours_of(world: World) -> World:
         second_address="hansen@neighbours.test",
         telephone="4790000000",
         secret="token-of-another",
+        device_token="another-device-of-somebody-elses:" + "B" * 100,
     )

@@ -1,11 +1,11 @@
 -- The parameters are ids; "user" is she who will ask. Once for her organisation, once with other names for another.
 insert into public.organizations (id, name, time_zone) values (%(organization)s, 'Norra', 'Europe/Oslo');
 insert into public.org_settings_kv values (%(organization)s, 'absence_alert_threshold', '3');
-insert into public.users (organization_id, id, full_name, role, joined_at, created_at, is_active, reactivated_at, away_from, away_until, time_zone) values
+insert into public.users (organization_id, id, full_name, role, joined_at, created_at, is_active, reactivated_at, away_from, away_until, time_zone, language) values
   (%(organization)s, %(user)s, %(user_name)s, 'servant', now() - interval '700 days', now() - interval '700 days', true,
-    now() - interval '300 days', now() + interval '5 days', now() + interval '9 days', 'Europe/Rome'),
-  (%(organization)s, %(admin)s, 'Ada Minister', 'admin', now() - interval '800 days', now() - interval '800 days', true, null, null, null, null),
-  (%(organization)s, %(mentor)s, 'Per Mentor', 'peer_mentor', now() - interval '600 days', now() - interval '600 days', true, null, null, null, null);
+    now() - interval '300 days', now() + interval '5 days', now() + interval '9 days', 'Europe/Rome', 'nb'),
+  (%(organization)s, %(admin)s, 'Ada Minister', 'admin', now() - interval '800 days', now() - interval '800 days', true, null, null, null, null, null),
+  (%(organization)s, %(mentor)s, 'Per Mentor', 'peer_mentor', now() - interval '600 days', now() - interval '600 days', true, null, null, null, null, null);
 insert into auth.users (id, email, phone, raw_user_meta_data, recovery_token, encrypted_password, email_confirmed_at)
 values (%(login)s, %(address)s, %(telephone)s, jsonb_build_object('name', %(user_name)s::text), %(secret)s, %(secret)s, now()),
   (%(admin_login)s, 'ada@' || %(organization)s, null, '{}', null, null, now());
@@ -83,7 +83,7 @@ update public.pastoral_cases set notes = notes || ', says ' || %(user_name)s || 
 select set_config('request.jwt.claims', '', false);
 insert into public.students (organization_id, student_id, full_name, level) values (%(organization)s, %(student)s, %(student_name)s, 'A1'), (%(organization)s, 8, 'Sven Skole', 'A1');
 insert into public.student_attendance (organization_id, student_id, checkin_time, minutes)
-  select %(organization)s, s, now() - make_interval(days => n), 30 from generate_series(1, 3) n, unnest(array[%(student)s, 8]) s;
+  select %(organization)s, s, now() - make_interval(days => n), 30 from unnest(array[1, 2, 20]) n, unnest(array[%(student)s, 8]) s;
 insert into public.learning_progress (organization_id, student_id, lessons_completed, lessons_total, average_score, last_progress_at)
 values (%(organization)s, %(student)s, 3, 10, 61.5, now() + interval '1 second'), (%(organization)s, 8, 3, 10, 61.5, null);
 insert into public.pastoral_contacts (organization_id, case_id, kind, contacted_by, contacted_at, outcome, notes) values
@@ -95,7 +95,15 @@ insert into public.notifications (organization_id, id, user_id, scenario, subjec
   (%(organization)s, gen_random_uuid(), %(admin)s, 'inactivity', 's/u', %(rule)s, 1, '{"threshold_days": 23}', now(), now(), now(), now(), %(user)s, current_date, now()),
   (%(organization)s, gen_random_uuid(), %(admin)s, 'pastoral_case', %(member)s, %(rule)s, 1, jsonb_build_object('person_id', %(member)s, 'absences', 3), now(), now(), now(), now(), %(mentor)s, current_date, now()),
   (%(organization)s, gen_random_uuid(), %(mentor)s, 'milestone', 'outside', null, null, jsonb_build_object('why', 'met ' || %(user_name)s, 'deep', jsonb_build_array(%(member_name)s, %(contact_name)s)), now(), now(), null, null, null, null, null);
-insert into private.outbox (organization_id, notification_id, user_id, channel) values (%(organization)s, %(notification)s, %(user)s, 'push');
+insert into private.outbox (organization_id, id, notification_id, user_id, channel, state, holder, last_error, skipped_reason, settled_at)
+values (%(organization)s, %(push)s, %(notification)s, %(user)s, 'push', 'skipped', gen_random_uuid(), 'e', 'no_device', now());
+insert into private.outbox_devices (organization_id, outbox_id, device_id, verdict, provider_id, reason, attempted_at, receipt_due_at)
+values (%(organization)s, %(push)s, %(device)s, 'sent', 'ticket', 'r', now(), now());
+insert into private.outbox_history (organization_id, outbox_id, event, reason, at) values (%(organization)s, %(push)s, 'failed', 'r', now());
+insert into public.devices (organization_id, id, user_id, provider, platform, token, is_active, deactivated_at, deactivated_reason) values
+  (%(organization)s, %(device)s, %(user)s, 'fcm', 'ios', %(device_token)s, false, now(), 'unregistered');
+insert into public.notification_templates (organization_id, scenario, form, language, title, body) values
+  (%(organization)s, 'inactivity', 'self', 'en', 'Call ' || %(user_name)s, 'or ' || %(member_name)s);
 insert into private.statistics_marks (organization_id, user_id, rings, day) values (%(organization)s, %(user)s, false, current_date);
 insert into private.scenario_marks (organization_id, user_id, rings) values (%(organization)s, %(user)s, false);
 insert into private.care_marks (organization_id, person_id, rings) values (%(organization)s, %(member)s, false);

@@ -30,11 +30,13 @@ create table public.users (
   away_until timestamptz,
   time_zone text constraint user_time_zone_is_known check (private.is_time_zone(time_zone)),
   created_at timestamptz not null default now(),
+  language text constraint user_language_is_well_formed check (private.is_language(language)),
   primary key (organization_id, id),
   constraint away_until_is_after_away_from check (away_until > away_from),
   constraint away_until_needs_away_from check (away_until is null or away_from is not null)
 );
 comment on table public.users is 'A person of an organisation, with or without a login. One organisation for life.';
+comment on column public.users.language is 'BCP 47, such as nb or es-MX: what they are told in. Null: the organisation''s setting "language", else English.';
 comment on column public.users.away_until is 'Exclusive end of the absence. Null with away_from set: away until further notice.';
 -- The interfaces of the scenario engine name a person by id alone, and look the organisation up here.
 create index users_id on public.users (id);
@@ -224,7 +226,7 @@ revoke all on private.bells, private.rings, private.webhook_deliveries, private.
 
 grant select on public.organizations, public.users, public.user_logins, public.invitations to authenticated;
 -- Only these columns: role, organisation, activity and dates of joining are not the person's to change.
-grant update (time_zone, away_from, away_until) on public.users to authenticated;
+grant update (time_zone, away_from, away_until, language) on public.users to authenticated;
 grant select, insert, update, delete on public.org_settings_kv to authenticated;
 grant select, insert, update, delete
   on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations to service_role;

@@ -10,6 +10,7 @@ from (values
   ('statistics-reconcile', 'statistics-recompute', interval '5 hours'),
   ('pastoral-cases', 'pastoral-cases', interval '4 hours'),
   ('care-sweep', 'pastoral-cases', null),
+  ('push-sweep', 'push-notification-dispatcher', null),
   ('engagement-scores', null, interval '1 hour'),
   ('housekeeping', null, interval '1 hour')) as w (name, function_name, window_length)
 where s.name = w.name;

@@ -146,13 +146,13 @@ rollback to savepoint well;
 -- Every table of marks is named in the registry.
 select bag_eq($$select c.relname::text from pg_class c where c.relnamespace = 'private'::regnamespace and c.relkind = 'r' and c.relname like '%\_marks'$$,
   $$select b.name from private.backlogs(now()) b where b.finding = 'marks_old'$$, 'every table of marks is named in private.backlogs');
-insert into private.outbox (organization_id, notification_id, user_id, channel, release_at)
+insert into private.outbox (organization_id, notification_id, user_id, channel, next_attempt_at)
 values (tests.id('a'), tests.id('a notification'), tests.id('a mentor'), 'push', now() - interval '15 minutes');
 select is(tests.found(), 'outbox_unserved outbox', 'nobody pushes: said, and no trouble');
 select is((select severity from public.health where finding = 'outbox_unserved'), 'note', 'a note');
 insert into private.bells (function_name) values ('push-notification-dispatcher');
 select is(tests.found(), 'outbox_old outbox', 'where somebody should, it is one');
-update private.outbox set state = 'deferred', release_at = now() + interval '1 hour';
+update private.outbox set state = 'deferred', next_attempt_at = now() + interval '1 hour';
 select is(tests.found(), 'nothing', 'what is not to go out yet is not late');
 update private.outbox set state = 'dead';
 select is(tests.found(), 'dead_letters dead_letters', 'what was given up is said');

@@ -162,9 +162,12 @@ def test_a_clock_of_this_machine_that_is_wrong(installation: Installation, minut
 
 def test_a_schema_that_is_exposed_and_one_that_is_not(attend: Attend, installation: Installation) -> None:
     login = installation.stack.dsn("authenticator")
-    with running_gateway(login, schemas=("public", "private", "vault")) as url:
+    with running_gateway(login, schemas=("public", "mgmt", "private", "vault")) as url:
         said = found(attend, installation, "--api-url", url)
     assert said == {"schema_exposed": [f"The API exposes the schema {schema}." for schema in ("private", "vault")]}
+    with running_gateway(login, schemas=("public",)) as url:
+        said = found(attend, installation, "--api-url", url)
+    assert said == {"schema_not_exposed": ["The API does not expose the schema mgmt."]}
     with running_gateway(login, schemas=("graphql_public",)) as url:
         said = found(attend, installation, "--api-url", url)
     assert said.keys() == {"api_outdated", "schema_not_exposed"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from attend.doctor import comparison
+from attend.doctor.cli import connect
 from attend.stack.errors import StartError
 from tests.support import database as databases
 from tests.support.command import Attend, runner
@@ -63,6 +65,9 @@ FAULTS = [
     ("grant update (role) on public.users to authenticated", "grant_extra"),
     ("grant usage on schema private to anon", "grant_extra"),
     ("grant create on schema private to service_role", "grant_extra"),
+    ("grant usage on schema mgmt to service_role", "grant_extra"),
+    ("grant select on mgmt.engagement_dau_90d_v to anon", "grant_extra"),
+    ("create view mgmt.theirs as select 1 as one; grant select on mgmt.theirs to authenticated", "grant_extra"),
     ("grant usage on sequence private.runs_id_seq to service_role", "grant_extra"),
     ("create table private.theirs (); grant select on private.theirs to authenticated", "grant_extra rls_off"),
     ("alter table public.users disable row level security", "rls_off"),
@@ -165,3 +170,13 @@ def test_a_database_that_does_not_answer_is_not_reachable(attend: Attend) -> Non
     ran = attend("doctor", "--db-url", "postgresql://postgres:not-to-be-told@127.0.0.1:1/postgres", "--json")
     assert (ran.status, json.loads(ran.out)["status"]) == (2, "not_reachable")
     assert "not-to-be-told" not in ran.out + ran.err
+
+
+def test_the_connection_that_examines_cannot_write_and_leaves_no_setting_behind(fresh: Database) -> None:
+    """Behind a pooler a setting of the session would be the next one's."""
+    with connect(fresh.dsn()) as connection:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("create table public.theirs ()")
+        connection.rollback()
+        shown = connection.execute("show default_transaction_read_only").fetchone()
+    assert shown == ("off",)

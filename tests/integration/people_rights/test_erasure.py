@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -160,6 +162,7 @@ def test_the_counts_say_what_goes_what_stays_and_where_the_name_stood(world: Wor
     assert done["erased"]["invitations"] == 2
     assert done["mentions"] == {
         "classes": 1,
+        "notification_templates": 1,
         "notifications": 1,
         "pastoral_case_events": 12,  # whose it was, too
         "pastoral_cases": 2,
@@ -291,3 +294,33 @@ def test_another_organisation_is_untouched_by_everything(world: World, neighbour
     for kind in NAMES:
         world.erase(kind)
     assert theirs() == before
+
+
+def test_what_a_dispatcher_has_in_hand_is_not_sent_and_its_outcome_is_nobodys(world: World) -> None:
+    database, holder = world.database, str(uuid4())
+    database.execute("update public.users set away_from = null, away_until = null")
+    database.execute("update public.devices set is_active = true, deactivated_at = null, deactivated_reason = null")
+    database.execute("delete from private.quarantine")
+    enqueue = "select public.enqueue_notification(%s, 'inactivity', %s, 'in hand') ->> 'outcome'"
+    context = {"threshold_days": 21, "anchor_at": "2026-01-01T00:00:00Z", "last_activity_at": "2026-01-01T00:00:00Z"}
+    assert database.value(enqueue, (world.ids["user"], json.dumps(context))) == "sent"
+    with database.connect("service_role") as dispatcher:
+
+        def call(query: str, *arguments: Any) -> dict[str, Any]:
+            row = dispatcher.execute(query.encode(), arguments).fetchone()
+            assert row is not None
+            return next(iter(row.values()))
+
+        claimed = call("select public.claim_outbox(%s)", holder)
+        (message,) = claimed["messages"]
+        assert message["token"] == world.device_token
+        world.erase("user")
+        push = {name: message[name] for name in ("organization_id", "outbox_id", "lease")}
+        confirmed = call("select public.confirm_outbox(%s, %s)", holder, json.dumps([push]))
+        assert confirmed == {"going": [], "held": {}}
+        # It had been sent already, and the provider answers only now.
+        outcome = push | {"device_id": message["device_id"], "verdict": "sent", "provider_id": "m"}
+        recorded = call("select public.record_outbox(%s, %s)", holder, json.dumps([outcome]))
+        assert (recorded["recorded"], recorded["lost"]) == (0, [message["outbox_id"]])
+        assert call("select public.claim_outbox(%s)", holder)["claimed"] == 0
+    assert world.device_token not in dumped(database)

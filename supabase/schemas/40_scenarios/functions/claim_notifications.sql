@@ -14,6 +14,7 @@ declare
   v_taken text[];
   v_lost private.judged_claim[];
   v_ids uuid[];
+  v_ringing uuid;
 begin
   if p_claims is null then
     return;
@@ -74,9 +75,15 @@ begin
     select p_organization_id, p.id, p.user_id, p.scenario, p.subject, p.rule_id, p.rule_version, p.context, p.crossed_at, p_now,
       p.release_on, coalesce(p.is_mandatory, false)
     from rows from (unnest(v_ids), unnest(v_passed)) as p (id);
-    insert into private.outbox (organization_id, notification_id, user_id, channel, state, release_at)
+    select p.id into v_ringing
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+    where p.release_at <= p_now and (not p.is_push_opted_out or p.is_mandatory)
+    limit 1;
+    insert into private.outbox (organization_id, notification_id, user_id, channel, state, release_at, next_attempt_at, rings)
     select p_organization_id, p.id, p.user_id, 'push',
-      case when p.release_at > p_now then 'deferred' else 'pending' end::public.outbox_state, p.release_at
+      case when p.release_at > p_now then 'deferred' else 'pending' end::public.outbox_state, p.release_at, p.release_at,
+      -- One that may go at once rings for all; the time of the others is told by the clock.
+      p.id is not distinct from v_ringing
     from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
     where not p.is_push_opted_out or p.is_mandatory;
     perform private.inform_coordinators(p_organization_id, v_passed, p_now);

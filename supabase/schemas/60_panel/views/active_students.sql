@@ -1,8 +1,8 @@
 create view private.active_students with (security_invoker = true) as
 with reader as materialized (select p.* from private.panel_settings() p)
-select r.organization_id, s.student_id, s.full_name, s.level, s.first_checkin_at, s.checkins,
+select r.organization_id, s.student_id, s.full_name, s.level, s.first_checkin_at, s.last_checkin_at, s.checkins,
   -- A door's clock may be some seconds ahead of ours.
-  case when s.last_checkin_at > now() then now() else s.last_checkin_at end as last_checkin_at,
+  case when s.last_checkin_at > now() then now() else s.last_checkin_at end as seen_at,
   coalesce(v.sessions, 0) as sessions_30d, r.session_target
 from reader r
 cross join (select t.* from public.students t where t.organization_id = (select r.organization_id from reader r)) s

@@ -13,7 +13,7 @@ select s.student_id, s.full_name, s.level, s.last_checkin_at as last_checkin_tim
 from public.students s
 where s.organization_id = (select r.organization_id from reader r)
 -- The longest absent first, as days_since_last_checkin desc nulls last.
-order by s.last_checkin_at nulls last, s.student_id;
+order by case when s.last_checkin_at > now() then now() else s.last_checkin_at end nulls last, s.student_id;
 comment on view mgmt.engagement_inactive_roster_v is
   'Engagement panel, module 11: every student, active or not, and how long they have been away. Whoever never came is active_recent.';
 revoke all on mgmt.engagement_inactive_roster_v from public, anon, authenticated, service_role;

@@ -51,6 +51,19 @@ begin
     'outbox', (
       select jsonb_agg(to_jsonb(t) - v_drop order by t.created_at, t.id)
       from private.outbox t where t.organization_id = p_organization_id and t.user_id = p_user_id),
+    'outbox_devices', (
+      select jsonb_agg(to_jsonb(t) - 'organization_id' order by t.attempted_at, t.device_id)
+      from private.outbox_devices t
+      join private.outbox o on o.organization_id = t.organization_id and o.id = t.outbox_id
+      where t.organization_id = p_organization_id and o.user_id = p_user_id),
+    'outbox_history', (
+      select jsonb_agg(to_jsonb(t) - 'organization_id' order by t.id)
+      from private.outbox_history t
+      join private.outbox o on o.organization_id = t.organization_id and o.id = t.outbox_id
+      where t.organization_id = p_organization_id and o.user_id = p_user_id),
+    'devices', (
+      select jsonb_agg(to_jsonb(t) - v_drop order by t.created_at)
+      from public.devices t where t.organization_id = p_organization_id and t.user_id = p_user_id),
     'cooldowns', (
       select jsonb_agg(to_jsonb(t) - v_drop - case when t.scenario = 'pastoral_case' then '{subject}' else '{}' end::text[] order by t.last_triggered_at)
       from private.cooldowns t where t.organization_id = p_organization_id and t.user_id = p_user_id),

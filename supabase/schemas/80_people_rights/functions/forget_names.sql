@@ -36,6 +36,10 @@ begin
   ), tasks as (
     update public.volunteering t set task = regexp_replace(t.task, v_pattern, v_mask, 'gi')
     where t.organization_id = p_organization_id and t.task ~* v_pattern returning 1
+  ), templates as (
+    update public.notification_templates t
+    set title = regexp_replace(t.title, v_pattern, v_mask, 'gi'), body = regexp_replace(t.body, v_pattern, v_mask, 'gi')
+    where t.organization_id = p_organization_id and (t.title ~* v_pattern or t.body ~* v_pattern) returning 1
   ), families as (
     update public.families t set name = regexp_replace(t.name, v_pattern, v_mask, 'gi')
     where t.organization_id = p_organization_id and t.name ~* v_pattern returning 1
@@ -48,6 +52,7 @@ begin
   )
   select jsonb_build_object('pastoral_cases', (select count(*) from cases), 'pastoral_contacts', (select count(*) from contacts),
     'team_reports', (select count(*) from reports), 'notifications', (select count(*) from told), 'volunteering', (select count(*) from tasks),
+    'notification_templates', (select count(*) from templates),
     'families', (select count(*) from families), 'groups', (select count(*) from groups), 'classes', (select count(*) from classes))
     into v_counts;
   -- After the cases, whose trail has just kept what their notes said before.

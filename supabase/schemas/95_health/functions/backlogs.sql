@@ -14,13 +14,16 @@ as $$
   select 'care_marks', 'pastoral-cases', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.care_marks m
   union all
-  -- What may go out by now. Nobody is late whom nobody serves. Whatever takes from the outbox and lets go of it again
-  -- (claimed, failed) adds these states here, with the time at which each may be taken.
-  select 'outbox', 'push-notification-dispatcher', count(*), min(o.release_at), interval '15 minutes',
+  -- What may be taken by now: released, due again, or let go of by whoever had it. Nobody is late whom nobody serves.
+  select 'outbox', 'push-notification-dispatcher', count(*), min(o.next_attempt_at), interval '15 minutes',
     case when exists (select from private.bells b where b.function_name = 'push-notification-dispatcher')
       then 'outbox_old' else 'outbox_unserved' end
   from private.outbox o
-  where o.state in ('pending', 'deferred') and o.release_at <= p_now
+  where o.state in ('pending', 'deferred', 'failed', 'claimed') and o.next_attempt_at <= p_now
+  union all
+  select 'receipts', 'push-notification-dispatcher', count(*), min(d.receipt_due_at), interval '1 hour', 'outbox_old'
+  from private.outbox_devices d
+  where d.receipt_due_at <= p_now
   union all
   select 'dead_letters', 'push-notification-dispatcher', count(*), min(o.created_at), interval '0', 'dead_letters'
   from private.outbox o
