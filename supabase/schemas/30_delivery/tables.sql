@@ -54,6 +54,9 @@ create index notifications_about_user_id on public.notifications (organization_i
 -- How many are planned for a person's day.
 create index notifications_released on public.notifications (organization_id, user_id, release_on)
   where release_on is not null and retracted_at is null;
+-- Whom they have reached, or no longer will, and when: what the housekeeping asks.
+create index notifications_done on public.notifications (coalesce(dismissed_at, read_at, retracted_at))
+  where coalesce(dismissed_at, read_at, retracted_at) is not null;
 
 create table private.outbox (
   organization_id uuid not null,
@@ -90,6 +93,8 @@ comment on column private.outbox.attempts is 'How often outcomes were recorded. 
 comment on column private.outbox.settled_at is 'When it became sent, skipped or dead.';
 -- What can still be taken back.
 create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred', 'failed');
+-- What is over.
+create index outbox_done on private.outbox (created_at) where state in ('sent', 'skipped', 'retracted', 'dead');
 -- What a dispatcher takes next, of whatever organisation.
 create index outbox_due on private.outbox (next_attempt_at) where state in ('pending', 'deferred', 'failed', 'claimed');
 -- What somebody should look at.
@@ -201,6 +206,7 @@ comment on table private.preference_history is
   'Preferences as they stood until they were changed. The state at a time is the earliest row that ended after it, else the preference of today.';
 comment on column private.preference_history.was_enabled is 'Null: nothing was stored.';
 create index preference_history_ends on private.preference_history (organization_id, user_id, valid_to);
+create index preference_history_ended on private.preference_history (valid_to);
 
 alter table public.notification_preferences enable row level security;
 alter table public.notifications enable row level security;
