@@ -35,7 +35,7 @@ def test_its_queries_run(world: World) -> None:
 
 
 def test_its_retentions_are_the_databases(world: World) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\d[^|]*) \| (\d[^|]*) \|", PAGE, re.MULTILINE)
     assert sorted(name for name, _, _ in rows) == [
         row["name"] for row in world.database.rows("select name from private.retention order by name")
     ]
