@@ -39,8 +39,8 @@ def demo(
     # The engine works in this process too; what it has to say in the ordinary course belongs to a log.
     logs.configure("error")
     screen = Console(stderr=True, highlight=False)
-    # Without the dispatcher, for which nobody here has a phone: the story tells of what waits to be pushed.
-    stack = Stack(cron=False, functions=(*_FUNCTIONS, "statistics-recompute"))
+    # Without the dispatcher: a push would be gone within the second, and part of the story is what can be taken back.
+    stack = Stack(cron=False, functions=("statistics-recompute", *_FUNCTIONS))
     try:
         report = _tell(stack, seed, as_json=as_json)
         if as_json:

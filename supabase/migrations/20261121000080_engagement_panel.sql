@@ -81,7 +81,21 @@ begin
         when c.last_gone >= s.last_checkin_at then (
           select max(a.checkin_time) from public.student_attendance a
           where a.organization_id = s.organization_id and a.student_id = s.student_id)
-        else greatest(s.last_checkin_at, c.last_at) end
+        else greatest(s.last_checkin_at, c.last_at) end,
+      (left_at, returned_at) = (
+        select case o.how when 'anew' then r.left_at when 'returned' then s.last_checkin_at else s.left_at end,
+          case o.how when 'anew' then r.returned_at when 'returned' then c.first_at else s.returned_at end
+        from (
+          select case
+            -- A day's worth of the newest: nothing lies between them, and only the first can have been waited for.
+            when c.first_gone is null and c.first_at >= coalesce(s.last_checkin_at, c.first_at) and c.last_at < c.first_at + interval '336 hours'
+              then case when c.first_at >= s.last_checkin_at + interval '336 hours' then 'returned' else 'as before' end
+            else 'anew' end as how
+        ) o
+        -- (offset: else it would be looked for first, and the condition be asked afterwards)
+        left join lateral (
+          select f.left_at, f.returned_at from private.latest_return(s.organization_id, s.student_id) f where o.how = 'anew' offset 0) r on true
+      )
   from unnest(p_organization_ids, p_student_ids, p_numbers, p_first_at, p_last_at, p_first_gone, p_last_gone)
     as c (organization_id, student_id, number, first_at, last_at, first_gone, last_gone)
   where s.organization_id = c.organization_id and s.student_id = c.student_id;
@@ -137,13 +151,20 @@ declare
 begin
   select n.organization_id, n.student_id, n.checkin_time, exists (select from new_rows offset 1) as has_more into v_one
   from new_rows n limit 1;
-  -- Most check-ins come alone, at the door. It says the same as the general way, which takes several times as long to begin.
+  -- Most check-ins come alone, at the door, and are the newest. It says the same as the general way, which takes several times
+  -- as long to begin.
   if v_one.has_more is false then
     update public.students s
-    set checkins = s.checkins + 1, first_checkin_at = least(s.first_checkin_at, v_one.checkin_time),
-        last_checkin_at = greatest(s.last_checkin_at, v_one.checkin_time)
-    where s.organization_id = v_one.organization_id and s.student_id = v_one.student_id;
-  elsif v_one.has_more then
+    set checkins = s.checkins + 1, first_checkin_at = coalesce(s.first_checkin_at, v_one.checkin_time), last_checkin_at = v_one.checkin_time,
+        left_at = case when v_one.checkin_time >= s.last_checkin_at + interval '336 hours' then s.last_checkin_at else s.left_at end,
+        returned_at = case when v_one.checkin_time >= s.last_checkin_at + interval '336 hours' then v_one.checkin_time else s.returned_at end
+    where s.organization_id = v_one.organization_id and s.student_id = v_one.student_id
+      and (v_one.checkin_time >= s.last_checkin_at or s.last_checkin_at is null);
+    if found then
+      return null;
+    end if;
+  end if;
+  if v_one.organization_id is not null then
     perform private.change_checkins(array_agg(c.organization_id), array_agg(c.student_id), array_agg(c.number),
       array_agg(c.first_at), array_agg(c.last_at), null, null)
     from (
@@ -164,13 +185,33 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  update public.students s set checkins = 0, first_checkin_at = null, last_checkin_at = null where s.checkins > 0;
+  update public.students s set checkins = 0, first_checkin_at = null, last_checkin_at = null, left_at = null, returned_at = null
+  where s.checkins > 0;
   return null;
 end;
 $$;
 -- Definer because whoever truncates check-ins need not be who may write students.
 comment on function private.forget_checkins() is 'Trigger on truncate of public.student_attendance: nobody has been here.';
 revoke all on function private.forget_checkins() from public, anon, authenticated, service_role;
+create function private.latest_return(p_organization_id uuid, p_student_id integer)
+returns table (left_at timestamptz, returned_at timestamptz)
+language sql stable
+set search_path = ''
+as $$
+  -- Backwards along the index, and no further than the return.
+  select v.before_at, v.checkin_time
+  from (
+    select a.checkin_time, lead(a.checkin_time) over (order by a.checkin_time desc) as before_at
+    from public.student_attendance a
+    where a.organization_id = p_organization_id and a.student_id = p_student_id
+  ) v
+  where v.checkin_time >= v.before_at + interval '336 hours'
+  order by v.checkin_time desc
+  limit 1;
+$$;
+comment on function private.latest_return(uuid, integer) is
+  'A student''s latest check-in that came 14 days (of 24 hours) or more after the one before, and that one. No row: they were never away so long.';
+revoke all on function private.latest_return(uuid, integer) from public, anon, authenticated, service_role;
 create function private.panel_settings() returns private.panel_settings
 language plpgsql stable parallel safe
 set search_path = ''
@@ -213,17 +254,25 @@ begin
   order by s.organization_id, s.student_id
   for no key update;
   update public.students s
-  set checkins = c.number, first_checkin_at = c.first_at, last_checkin_at = c.last_at
+  set checkins = c.number, first_checkin_at = c.first_at, last_checkin_at = c.last_at, left_at = c.left_at, returned_at = c.returned_at
   from (
-    select t.organization_id, t.student_id, count(a.checkin_time)::integer as number, min(a.checkin_time) as first_at,
-      max(a.checkin_time) as last_at
+    select t.organization_id, t.student_id, count(v.checkin_time)::integer as number, min(v.checkin_time) as first_at,
+      max(v.checkin_time) as last_at, max(v.checkin_time) filter (where v.is_return) as returned_at,
+      max(v.before_at) filter (where v.is_return) as left_at
     from public.students t
-    left join public.student_attendance a on a.organization_id = t.organization_id and a.student_id = t.student_id
+    left join (
+      select a.organization_id, a.student_id, a.checkin_time, lag(a.checkin_time) over w as before_at,
+        a.checkin_time >= lag(a.checkin_time) over w + interval '336 hours' as is_return
+      from public.student_attendance a
+      where p_organization_id is null or a.organization_id = p_organization_id
+      window w as (partition by a.organization_id, a.student_id order by a.checkin_time)
+    ) v on v.organization_id = t.organization_id and v.student_id = t.student_id
     where p_organization_id is null or t.organization_id = p_organization_id
     group by t.organization_id, t.student_id
   ) c
   where s.organization_id = c.organization_id and s.student_id = c.student_id
-    and (s.checkins, s.first_checkin_at, s.last_checkin_at) is distinct from (c.number, c.first_at, c.last_at);
+    and (s.checkins, s.first_checkin_at, s.last_checkin_at, s.left_at, s.returned_at)
+      is distinct from (c.number, c.first_at, c.last_at, c.left_at, c.returned_at);
   get diagnostics v_students = row_count;
   return v_students;
 end;
@@ -239,16 +288,20 @@ create table public.students (
   is_active boolean not null default true,
   first_checkin_at timestamptz,
   last_checkin_at timestamptz,
+  left_at timestamptz,
+  returned_at timestamptz,
   checkins integer not null default 0 constraint checkins_are_not_negative check (checkins >= 0),
   primary key (organization_id, student_id),
   constraint checkins_say_when check ((checkins = 0) = (first_checkin_at is null) and (checkins = 0) = (last_checkin_at is null)
-    and first_checkin_at <= last_checkin_at)
+    and first_checkin_at <= last_checkin_at),
+  constraint return_is_after_fourteen_days check ((left_at is null) = (returned_at is null) and returned_at - left_at >= interval '336 hours')
 )
 -- Every check-in updates its student, and nothing that an index holds: with room on the page the index stays as it is.
 with (fillfactor = 80);
 comment on table public.students is 'Who learns here. The school''s own system writes it with the secret key; managers read it.';
 comment on column public.students.student_id is 'The school''s own number.';
 comment on column public.students.checkins is 'How many rows of public.student_attendance there are; first_checkin_at and last_checkin_at: the first and the last of them. Kept by triggers, for the panel.';
+comment on column public.students.returned_at is 'The latest check-in that came 14 days (of 24 hours) or more after the one before, which is left_at.';
 
 create table public.student_attendance (
   organization_id uuid not null,
@@ -450,40 +503,12 @@ comment on view mgmt.engagement_inactive_roster_v is
 revoke all on mgmt.engagement_inactive_roster_v from public, anon, authenticated, service_role;
 grant select on mgmt.engagement_inactive_roster_v to authenticated;
 create view mgmt.engagement_recent_reactivated_14d_v with (security_invoker = true) as
-with reader as materialized (select p.* from private.panel_settings() p),
-visits as (
-  -- The first visit of the last 14 days, and the last of the 14 before. A visit not yet past may be 14 days after one of the window.
-  select a.student_id,
-    min(a.checkin_time) filter (where a.checkin_time >= now() - interval '336 hours') as first_at,
-    max(a.checkin_time) filter (where a.checkin_time < now() - interval '336 hours') as before_at,
-    min(a.checkin_time) filter (where a.checkin_time >= now()) as newest_at,
-    max(a.checkin_time) filter (where a.checkin_time >= now() - interval '336 hours' and a.checkin_time < now()) as before_newest_at
-  from public.student_attendance a
-  where a.organization_id = (select r.organization_id from reader r) and a.checkin_time >= now() - interval '672 hours'
-  group by a.student_id
-),
-returns as (
-  select v.student_id, v.newest_at as returned_at, v.before_newest_at as left_at
-  from visits v
-  where v.newest_at >= v.before_newest_at + interval '336 hours'
-  union all
-  -- Only who was not seen for at least 14 days, or more, is looked up in their history.
-  select v.student_id, v.first_at, coalesce(v.before_at, (
-      select max(a.checkin_time) from public.student_attendance a
-      where a.organization_id = (select r.organization_id from reader r) and a.student_id = v.student_id and a.checkin_time < v.first_at))
-  from visits v
-  where v.first_at is not null and (v.before_at is null or v.before_at <= v.first_at - interval '336 hours')
-    and (v.newest_at >= v.before_newest_at + interval '336 hours') is not true
-)
-select b.student_id,
-  -- One probe a row, and never a join of two lists (private.active_students).
-  (select s.full_name from public.students s
-   where s.organization_id = (select r.organization_id from reader r) and s.student_id = b.student_id) as full_name,
-  floor(extract(epoch from b.returned_at - b.left_at) / 86400)::integer as days_inactive_before_return,
-  (b.returned_at at time zone (select r.time_zone from reader r))::date as return_date
-from returns b
-where b.left_at is not null
-order by b.returned_at desc, b.student_id;
+with reader as materialized (select p.* from private.panel_settings() p)
+select s.student_id, s.full_name, floor(extract(epoch from s.returned_at - s.left_at) / 86400)::integer as days_inactive_before_return,
+  (s.returned_at at time zone (select r.time_zone from reader r))::date as return_date
+from public.students s
+where s.organization_id = (select r.organization_id from reader r) and s.returned_at >= now() - interval '336 hours'
+order by s.returned_at desc, s.student_id;
 comment on view mgmt.engagement_recent_reactivated_14d_v is
   'Engagement panel, module 13: who came back in the last 14 days after 14 days or more away, however long ago they were last seen. One row a student, the latest return first.';
 revoke all on mgmt.engagement_recent_reactivated_14d_v from public, anon, authenticated, service_role;

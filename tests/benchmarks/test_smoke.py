@@ -91,6 +91,7 @@ def test_every_figure_is_a_ratio_against_a_limit(written: list[dict[str, object]
         "by 4 workers at once",
         "a batch of the last fifth",
         "one push to a service of 50 ms",
+        "what they could take at most",
         "memory while sending",
     ],
 )

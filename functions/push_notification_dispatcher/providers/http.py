@@ -24,6 +24,8 @@ log = get_logger(__name__)
 LONGEST_RETRY_AFTER = 86_400.0
 _LONGEST_REASON = 300
 _LONGEST_READ = 8_000
+# Compressed, a small answer could become a large one.
+_HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "attend"}
 # In a row, and nothing answered in between: a provider that answers one in a thousand still gets all of a batch.
 _FAILURES_IN_A_ROW = 10
 _CONTENT_TYPE = re.compile(r"[a-z0-9.+/\-]{1,60}")
@@ -73,7 +75,8 @@ class Http:
         try:
             # One clock for all of it: httpx's own time-outs begin anew with every piece that trickles in.
             async with asyncio.timeout(self._timeout):
-                return await self._post(transport, httpx.Request("POST", url, content=content, headers=headers))
+                request = httpx.Request("POST", url, content=content, headers={**_HEADERS, **headers})
+                return await self._post(transport, request)
         except TimeoutError:
             return NoAnswer(f"no whole answer within {self._timeout:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
@@ -83,8 +86,6 @@ class Http:
             self._idle.put_nowait(transport)
 
     async def _post(self, transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Answer | NoAnswer:
-        # Compressed, a small answer could become a large one.
-        request.headers.update({"accept": "application/json", "accept-encoding": "identity", "user-agent": "attend"})
         response = await transport.handle_async_request(request)
         try:
             if response.headers.get("content-encoding", "identity").lower() != "identity":

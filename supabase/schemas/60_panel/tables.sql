@@ -6,16 +6,20 @@ create table public.students (
   is_active boolean not null default true,
   first_checkin_at timestamptz,
   last_checkin_at timestamptz,
+  left_at timestamptz,
+  returned_at timestamptz,
   checkins integer not null default 0 constraint checkins_are_not_negative check (checkins >= 0),
   primary key (organization_id, student_id),
   constraint checkins_say_when check ((checkins = 0) = (first_checkin_at is null) and (checkins = 0) = (last_checkin_at is null)
-    and first_checkin_at <= last_checkin_at)
+    and first_checkin_at <= last_checkin_at),
+  constraint return_is_after_fourteen_days check ((left_at is null) = (returned_at is null) and returned_at - left_at >= interval '336 hours')
 )
 -- Every check-in updates its student, and nothing that an index holds: with room on the page the index stays as it is.
 with (fillfactor = 80);
 comment on table public.students is 'Who learns here. The school''s own system writes it with the secret key; managers read it.';
 comment on column public.students.student_id is 'The school''s own number.';
 comment on column public.students.checkins is 'How many rows of public.student_attendance there are; first_checkin_at and last_checkin_at: the first and the last of them. Kept by triggers, for the panel.';
+comment on column public.students.returned_at is 'The latest check-in that came 14 days (of 24 hours) or more after the one before, which is left_at.';
 
 create table public.student_attendance (
   organization_id uuid not null,

@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 \ir rows.psql
-select plan(44);
+select plan(46);
 select tests.populate();
 select tests.populate_panel();
 
@@ -16,6 +16,8 @@ select is(tests.violated(m.statement), m.name, m.name) from (values
   ('checkins_say_when', 'update public.students set checkins = 1 where checkins = 0'),
   ('checkins_say_when', 'update public.students set first_checkin_at = null where checkins > 0'),
   ('checkins_say_when', 'update public.students set first_checkin_at = last_checkin_at + interval ''1 day'' where checkins > 0'),
+  ('return_is_after_fourteen_days', 'update public.students set left_at = now() where checkins > 0'),
+  ('return_is_after_fourteen_days', 'update public.students set left_at = now() - interval ''335 hours'', returned_at = now() where checkins > 0'),
   ('student_attendance_organization_id_student_id_fkey', 'insert into public.student_attendance (organization_id, student_id) values (tests.id(''b''), 2)'),
   ('student_attendance_organization_id_student_id_fkey', 'update public.student_attendance set organization_id = tests.id(''c'') where organization_id = tests.id(''a'')'),
   ('checkin_is_not_in_the_future', 'insert into public.student_attendance (organization_id, student_id, checkin_time) values (tests.id(''a''), 1, now() + interval ''2 minutes'')'),

@@ -21,13 +21,23 @@ from tests.support.school import School
 START = datetime(2025, 1, 1, tzinfo=UTC)
 STUDENTS = 4
 DIFFERENCES = """
-select s.student_id, s.checkins, s.first_checkin_at, s.last_checkin_at, a.*
+select s.student_id, s.checkins, s.first_checkin_at, s.last_checkin_at, s.left_at, s.returned_at, a.*, r.*
 from public.students s
 cross join lateral (
   select count(*) as number, min(a.checkin_time) as first_at, max(a.checkin_time) as last_at
   from public.student_attendance a where a.organization_id = s.organization_id and a.student_id = s.student_id
 ) a
-where (s.checkins, s.first_checkin_at, s.last_checkin_at) is distinct from (a.number, a.first_at, a.last_at)
+left join lateral (
+  select g.before_at, g.checkin_time
+  from (
+    select a.checkin_time, lag(a.checkin_time) over (order by a.checkin_time) as before_at
+    from public.student_attendance a where a.organization_id = s.organization_id and a.student_id = s.student_id
+  ) g
+  where g.checkin_time - g.before_at >= interval '14 days'
+  order by g.checkin_time desc limit 1
+) r on true
+where (s.checkins, s.first_checkin_at, s.last_checkin_at, s.left_at, s.returned_at)
+  is distinct from (a.number, a.first_at, a.last_at, r.before_at, r.checkin_time)
 """
 
 # Each with %(id)s, the organisation, and arrays of students and times; `some` are the rows it is about.
@@ -56,7 +66,8 @@ STATEMENTS = {
         " overriding system value"
         " select a.organization_id, a.student_id, a.checkin_time, a.id from public.student_attendance a"
         f" where {SOME}"
-        " union select %(id)s, v.*, 1000000 from unnest(%(students)s::integer[], %(times)s::timestamptz[]) v"
+        " union select %(id)s, v.student, v.at, %(fresh)s + v.n"
+        " from unnest(%(students)s::integer[], %(times)s::timestamptz[]) with ordinality v (student, at, n)"
         " on conflict (organization_id, student_id, checkin_time, id)"
         " do update set checkin_time = excluded.checkin_time - make_interval(days => abs(%(shift)s) + 20)"
     ),
@@ -75,22 +86,23 @@ def school(database: Database) -> School:
 steps = st.lists(
     st.tuples(
         st.sampled_from(["insert", "insert", *STATEMENTS]),
-        # Few days, so that the same rows are met again.
-        st.lists(st.tuples(st.integers(1, STUDENTS), st.integers(0, 9)), max_size=8),
-        st.integers(-5, 5),
+        # Few days, so that the same rows are met again; some of them fourteen apart.
+        st.lists(st.tuples(st.integers(1, STUDENTS), st.sampled_from([0, 1, 2, 14, 15, 28, 29, 40])), max_size=8),
+        st.sampled_from([-14, -13, -1, 0, 1, 13, 14]),
     ),
     max_size=14,
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_every_statement_leaves_what_the_rows_say(
     school: School, steps: list[tuple[str, list[tuple[int, int]], int]]
 ) -> None:
     school.database.execute("truncate public.student_attendance")
-    for name, rows, shift in steps:
+    for number, (name, rows, shift) in enumerate(steps, start=1):
         parameters = {
+            "fresh": 10**12 + 1000 * number,
             "id": school.id,
             "students": [student for student, _ in rows],
             "times": [START + timedelta(days=day) for _, day in rows],

@@ -42,7 +42,7 @@ def first_in_flight(fcm: FcmServer, then: Callable[[], object], token: str) -> N
             return reply.but(delay=1.2)
         return reply
 
-    fcm._send = answer  # type: ignore[method-assign]
+    fcm._send = answer
 
 
 async def test_a_push_reaches_every_phone_in_the_persons_words(
@@ -172,7 +172,7 @@ async def test_a_day_that_is_full_between_claim_and_send_is_full(
             lower()
         return choose(message).but(delay=1.2)
 
-    fcm._send = answer  # type: ignore[method-assign]
+    fcm._send = answer
     await make_dispatcher(part=1, slices=1).dispatch()
     assert len(tokens(fcm)) == 2
     assert outbox.states() == {"sent": 2, "deferred": 1}

@@ -27,7 +27,7 @@ def slowly(fcm: FcmServer, seconds: float) -> None:
     def answer(message: dict[str, Any]) -> Reply:
         return choose(message).but(delay=seconds)
 
-    fcm._send = answer  # type: ignore[method-assign]
+    fcm._send = answer
 
 
 def tokens(fcm: FcmServer) -> Counter[str]:

@@ -29,7 +29,21 @@ begin
         when c.last_gone >= s.last_checkin_at then (
           select max(a.checkin_time) from public.student_attendance a
           where a.organization_id = s.organization_id and a.student_id = s.student_id)
-        else greatest(s.last_checkin_at, c.last_at) end
+        else greatest(s.last_checkin_at, c.last_at) end,
+      (left_at, returned_at) = (
+        select case o.how when 'anew' then r.left_at when 'returned' then s.last_checkin_at else s.left_at end,
+          case o.how when 'anew' then r.returned_at when 'returned' then c.first_at else s.returned_at end
+        from (
+          select case
+            -- A day's worth of the newest: nothing lies between them, and only the first can have been waited for.
+            when c.first_gone is null and c.first_at >= coalesce(s.last_checkin_at, c.first_at) and c.last_at < c.first_at + interval '336 hours'
+              then case when c.first_at >= s.last_checkin_at + interval '336 hours' then 'returned' else 'as before' end
+            else 'anew' end as how
+        ) o
+        -- (offset: else it would be looked for first, and the condition be asked afterwards)
+        left join lateral (
+          select f.left_at, f.returned_at from private.latest_return(s.organization_id, s.student_id) f where o.how = 'anew' offset 0) r on true
+      )
   from unnest(p_organization_ids, p_student_ids, p_numbers, p_first_at, p_last_at, p_first_gone, p_last_gone)
     as c (organization_id, student_id, number, first_at, last_at, first_gone, last_gone)
   where s.organization_id = c.organization_id and s.student_id = c.student_id;

@@ -3,7 +3,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  update public.students s set checkins = 0, first_checkin_at = null, last_checkin_at = null where s.checkins > 0;
+  update public.students s set checkins = 0, first_checkin_at = null, last_checkin_at = null, left_at = null, returned_at = null
+  where s.checkins > 0;
   return null;
 end;
 $$;
