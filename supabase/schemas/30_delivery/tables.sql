@@ -76,7 +76,6 @@ create table private.outbox (
   primary key (organization_id, id),
   -- The person follows from the notification, whose own reference guards it.
   foreign key (organization_id, notification_id) references public.notifications (organization_id, id) on delete cascade,
-  constraint outbox_one_per_notification_and_channel unique (organization_id, notification_id, channel),
   constraint skipped_says_why check ((state = 'skipped') = (skipped_reason is not null)),
   constraint claimed_has_a_holder check (state <> 'claimed' or holder is not null)
 );
@@ -88,6 +87,9 @@ comment on column private.outbox.holder is 'Who claimed it last.';
 comment on column private.outbox.lease is 'Counts the claims. Outcomes name the one they belong to, so that whoever lost it records nothing.';
 comment on column private.outbox.attempts is 'How often outcomes were recorded. A dispatcher that died has not attempted: the deadline bounds those.';
 comment on column private.outbox.settled_at is 'When it became sent, skipped or dead.';
+create unique index outbox_one_per_notification_and_channel on private.outbox (organization_id, notification_id, channel)
+  -- Always true; keeps it away from the checks of what refers to a push (see activities_user_id).
+  where notification_id is not null;
 -- What can still be taken back.
 create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred', 'failed');
 -- What a dispatcher takes next, of whatever organisation.
