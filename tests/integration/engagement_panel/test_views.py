@@ -23,8 +23,8 @@ from tests.support.panel_oracle import Learning, Panel, Pupil
 from tests.support.school import School
 
 VIEWS = [name for name in vars(Panel) if name.endswith("_v")]
-# Clocks go back on 2 November in New York and forward on 9 March; in Santiago at midnight, on 6 April and 7 September; in
-# Havana the first hour of 2 November comes twice.
+# Clocks go back on 2 November in New York and forward on 9 March; in Santiago at midnight, on 6 April and 7 September;
+# in Havana the first hour of 2 November comes twice.
 MOMENTS = {
     "America/Guayaquil": ["2025-03-09T15:00:00Z", "2025-11-05T04:59:30Z"],
     "America/New_York": [
