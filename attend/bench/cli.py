@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from attend.bench import care, evaluation, importing, panel, path, recomputing, report, scheduled_run, steady, writing
+from attend.bench import (
+    care,
+    evaluation,
+    importing,
+    outbox,
+    panel,
+    path,
+    recomputing,
+    report,
+    scheduled_run,
+    steady,
+    writing,
+)
 from attend.bench.measure import SIZES, Figure, Size, WrongResultError
 from attend.bench.stack import whole
 from attend.bench.workplace import workplace
@@ -39,6 +51,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "statistics": (_in_sql(writing.figures), _in_sql(recomputing.figures)),
     "care": (_in_sql(care.figures),),
     "panel": (_in_sql(panel.figures),),
+    "outbox": (_in_sql(outbox.figures),),
     "path": (_on_stack(path.figures), _on_stack(steady.figures), _on_stack(importing.figures)),
 }
 
@@ -50,6 +63,7 @@ class TableName(StrEnum):
     statistics = "statistics"
     care = "care"
     panel = "panel"
+    outbox = "outbox"
     path = "path"
 
 

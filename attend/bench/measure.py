@@ -29,6 +29,9 @@ class Size:
     members: int
     students: int
     checkins: int
+    pushes: int
+    push_batches: int
+    sends: int
     rounds: int = 3
 
 
@@ -38,7 +41,7 @@ SIZES = {
         Size(
             "smoke",
             people=2_000,
-            scheduled_people=5_000,
+            scheduled_people=30_000,
             rows=1_000,
             many_rows=2_000,
             activities=4_000,
@@ -49,6 +52,9 @@ SIZES = {
             members=2_000,
             students=500,
             checkins=20_000,
+            pushes=20_000,
+            push_batches=1,
+            sends=300,
         ),
         Size(
             "small",
@@ -64,6 +70,9 @@ SIZES = {
             members=100_000,
             students=10_000,
             checkins=500_000,
+            pushes=200_000,
+            push_batches=20,
+            sends=20_000,
         ),
         Size(
             "full",
@@ -79,6 +88,9 @@ SIZES = {
             members=500_000,
             students=50_000,
             checkins=5_000_000,
+            pushes=200_000,
+            push_batches=20,
+            sends=50_000,
         ),
     )
 }

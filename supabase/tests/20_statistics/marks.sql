@@ -1,7 +1,7 @@
 -- Whatever changes a person's completed activities leaves marks of the days, in the same transaction; draining counts and deletes them.
 begin;
 \ir ../helpers.psql
-select plan(19);
+select plan(20);
 select tests.populate();
 
 -- The marks since the last look, as "person day, person day", and how many of them ring.
@@ -35,6 +35,12 @@ select tests.next_transaction();
 insert into public.activities (organization_id, user_id, activity_type_id, occurred_at)
 select tests.id('a'), tests.id('a mentor'), 'other', timestamptz '2026-03-05 00:00+00' + make_interval(secs => n) from generate_series(1, 1000) n;
 select is(tests.marked(), 'mentor 2026-03-05, 1 rings', 'a thousand rows of a day in one statement are one mark');
+select tests.next_transaction();
+insert into public.activities (organization_id, user_id, activity_type_id, occurred_at)
+select tests.id('a'), p.id, 'other', '2026-03-06 12:00+00' from unnest(array[tests.id('a other mentor'), tests.id('a mentor')]) p (id);
+select is(tests.marked(), 'mentor 2026-03-06, other mentor 2026-03-06, 1 rings', 'of several marks of one statement one rings');
+delete from public.activities where occurred_at = '2026-03-06 12:00+00';
+select tests.marked();
 select tests.write('planned', '2026-03-02 12:00+00', 'planned');
 select is(tests.marked(), 'nobody, 0 rings', 'what is planned marks nothing');
 update public.activities set status = 'completed' where id = tests.id('planned');

@@ -5,17 +5,14 @@ as $$
 declare
   v_organization_ids uuid[];
   v_user_ids uuid[];
-  v_rings boolean;
 begin
   if tg_op = 'INSERT' then
-    -- As private.mark_people does, without its arrays: this is what every writer of an activity pays.
-    v_rings := coalesce(current_setting('attend.scenario_bell', true), '') <> 'requested';
+    -- As private.mark_people does, without its arrays: this is what every writer of an activity pays. The first mark takes the
+    -- bell, and a setting tells the others that it is taken (private.mark_statistics_of_activities).
     insert into private.scenario_marks (organization_id, user_id, rings)
-    select c.organization_id, c.user_id, v_rings and row_number() over () = 1
-    from (select distinct n.organization_id, n.user_id from new_rows n) c;
-    if found and v_rings then
-      perform set_config('attend.scenario_bell', 'requested', true);
-    end if;
+    select c.organization_id, c.user_id, case when current_setting('attend.scenario_bell', true) = 'requested' then false
+      else set_config('attend.scenario_bell', 'requested', true) = 'requested' end
+    from (select distinct n.organization_id, n.user_id from new_rows n order by user_id, organization_id) c;
     return null;
   elsif tg_op = 'DELETE' then
     select array_agg(c.organization_id), array_agg(c.user_id) into v_organization_ids, v_user_ids
