@@ -1,7 +1,7 @@
 -- What was decided and no longer holds is taken back before it is pushed.
 begin;
 \ir ../helpers.psql
-select plan(40);
+select plan(39);
 insert into public.organizations (id, name, time_zone) values (tests.id('t'), 'Retraction', 'UTC');
 insert into public.org_settings_kv values (tests.id('t'), 'quiet_hours', '{"from": "20:00", "to": "08:00"}');
 insert into public.users (organization_id, id, full_name, role, joined_at)
@@ -99,13 +99,6 @@ update private.outbox set state = 'failed';
 select tests.act('2024-06-10 22:15+00');
 select tests.evaluate();
 select is(tests.state(), 'inactivity retracted taken back', 'or when the spell ends');
-select tests.anew();
-update private.outbox set state = 'failed';
-select public.delete_rule(tests.id('t'), tests.id('t rule'));
-select public.drain_scenario_marks(1000, '2024-06-10 22:30+00');
-select is(tests.state(), 'inactivity retracted taken back', 'or when it is deleted');
-insert into public.scenario_rules (organization_id, id, type, name, is_enabled, max_reminders) values (tests.id('t'), tests.id('t rule'), 'inactivity', 'quiet', true, 3);
-update private.rule_clocks set evaluated_until = now();
 select tests.anew();
 update public.scenario_rules set threshold_days = 22 where id = tests.id('t rule');
 select public.drain_scenario_marks(1000, '2024-06-10 22:30+00');
