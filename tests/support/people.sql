@@ -50,8 +50,8 @@ values (%(organization)s, %(user)s, 's', 'inactivity', %(rule)s, 1, 'capped', no
 insert into private.quarantine (organization_id, user_id, reason, message) values (%(organization)s, %(user)s, '22012', 'division by zero');
 insert into private.sweep_findings (organization_id, user_id, run_id, scenario, subject, crossed_at) values (%(organization)s, %(user)s, 1, 'inactivity', 's', now());
 insert into private.cooldowns values
-  (%(organization)s, %(user)s, 'inactivity', %(rule)s, now(), 14), (%(organization)s, %(user)s, 'pastoral_case', %(member)s, now(), 14),
-  (%(organization)s, %(admin)s, 'pastoral_case', %(member)s || ':urgent', now(), 14), (%(organization)s, %(admin)s, 'pastoral_case', %(other_member)s, now(), 14);
+  (%(organization)s, %(user)s, 'inactivity', %(rule)s, now(), 14, now(), 1), (%(organization)s, %(user)s, 'pastoral_case', %(member)s, now(), 14, null, null),
+  (%(organization)s, %(admin)s, 'pastoral_case', %(member)s || ':urgent', now(), 14, null, null), (%(organization)s, %(admin)s, 'pastoral_case', %(other_member)s, now(), 14, null, null);
 
 insert into public.families (organization_id, id, name, assigned_servant_id) values
   (%(organization)s, %(family)s, 'The house of ' || %(member_name)s, %(user)s), (%(organization)s, %(other_family)s, 'Next to ' || %(member_name)s, %(user)s);

@@ -4,7 +4,9 @@
 create table public.organizations (
   id uuid primary key default gen_random_uuid(),
   name text not null constraint organization_name_is_not_blank check (btrim(name) <> ''),
-  time_zone text not null default 'UTC' constraint organization_time_zone_is_known check (private.is_time_zone(time_zone)),
+  time_zone text not null default 'UTC' constraint organization_time_zone_is_known
+    check (private.is_time_zone(time_zone) or private.refuse('organizations', 'organization_time_zone_is_known',
+      to_jsonb(time_zone), 'the name of a time zone, such as Europe/Oslo or UTC')),
   created_at timestamptz not null default now()
 );
 comment on table public.organizations is 'A tenant. Nobody reads another organisation''s rows through anything.';
@@ -14,7 +16,8 @@ create table public.org_settings_kv (
   key text not null,
   value jsonb not null,
   primary key (organization_id, key),
-  constraint setting_value_fits_its_key check (private.is_setting_valid(key, value))
+  constraint setting_value_fits_its_key check (private.is_setting_valid(key, value)
+    or private.refuse('org_settings_kv', 'setting_value_fits_its_key', jsonb_build_object(key, value), private.allowed_setting(key)))
 );
 comment on table public.org_settings_kv is 'Settings of an organisation. A known key takes only values that make sense (private.is_setting_valid).';
 
@@ -28,7 +31,9 @@ create table public.users (
   reactivated_at timestamptz,
   away_from timestamptz,
   away_until timestamptz,
-  time_zone text constraint user_time_zone_is_known check (private.is_time_zone(time_zone)),
+  time_zone text constraint user_time_zone_is_known
+    check (time_zone is null or private.is_time_zone(time_zone) or private.refuse('users', 'user_time_zone_is_known',
+      to_jsonb(time_zone), 'the name of a time zone, such as Europe/Oslo or UTC')),
   created_at timestamptz not null default now(),
   language text constraint user_language_is_well_formed check (private.is_language(language)),
   primary key (organization_id, id),
@@ -41,10 +46,13 @@ comment on column public.users.away_until is 'Exclusive end of the absence. Null
 -- The interfaces of the scenario engine name a person by id alone, and look the organisation up here.
 create index users_id on public.users (id);
 -- Whose dates lie in a range: what the scenario engine's ticks read. (Why a condition that is always true: activities_user_id.)
-create index users_joined_at on public.users (organization_id, joined_at) where joined_at is not null;
+create index users_joined_at on public.users (organization_id, joined_at) include (id) where joined_at is not null;
 create index users_reactivated_at on public.users (organization_id, reactivated_at) where reactivated_at is not null;
 create index users_away_from on public.users (organization_id, away_from) where away_from is not null;
 create index users_away_until on public.users (organization_id, away_until) where away_until is not null;
+-- Of whom more has to be known than when they were last active (private.inactivity_at_rest).
+create index users_set_apart on public.users (organization_id, id) include (role, is_active, reactivated_at, away_from, away_until)
+  where role <> 'peer_mentor' or not is_active or reactivated_at is not null or away_from is not null;
 
 create table public.user_logins (
   auth_user_id uuid primary key references auth.users (id) on delete cascade,

@@ -2,8 +2,11 @@ create table public.notification_preferences (
   organization_id uuid not null,
   user_id uuid not null,
   scenario text not null constraint preference_scenario_is_known
-    check (scenario = 'all' or private.is_scenario_type(scenario)),
-  channel text not null default 'all' constraint preference_channel_is_known check (channel in ('all', 'push')),
+    check (scenario = 'all' or private.is_scenario_type(scenario) or private.refuse('notification_preferences',
+      'preference_scenario_is_known', to_jsonb(scenario), 'all, ' || array_to_string(private.scenario_types(), ', '))),
+  channel text not null default 'all' constraint preference_channel_is_known
+    check (channel in ('all', 'push') or private.refuse('notification_preferences',
+      'preference_channel_is_known', to_jsonb(channel), 'all, push')),
   is_enabled boolean not null,
   primary key (organization_id, user_id, scenario, channel),
   foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade
@@ -12,7 +15,7 @@ comment on table public.notification_preferences is
   'Opt-outs. No row means on. Off for a scenario (or all) on channel all stops everything of it; off for push leaves the in-app list.';
 -- Few opt out: the gates read only them.
 create index notification_preferences_opted_out on public.notification_preferences (organization_id, user_id)
-  where not is_enabled;
+  include (scenario, channel) where not is_enabled;
 
 create table public.notifications (
   organization_id uuid not null,
@@ -185,11 +188,16 @@ create table private.cooldowns (
   subject text not null,
   last_triggered_at timestamptz not null,
   cooldown_days integer constraint cooldown_is_not_negative check (cooldown_days >= 0),
-  primary key (organization_id, user_id, scenario, subject),
+  spell_from timestamptz,
+  told_in_spell integer,
+  -- With what tells whom a full evaluation need not look at (private.inactivity_at_rest).
+  primary key (organization_id, user_id, scenario, subject) include (last_triggered_at, spell_from, told_in_spell),
   foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade
 );
 comment on table private.cooldowns is 'When a person was last told about a subject. Upserting it is the claim that lets one of two evaluators win.';
 comment on column private.cooldowns.cooldown_days is 'The cooldown, in days of 24 hours, that applied when it was last triggered. Null: once and for all.';
+comment on column private.cooldowns.spell_from is 'Inactivity: since when the person had been quiet when they were last told.';
+comment on column private.cooldowns.told_in_spell is 'How often they have been told since then, at most: what was taken back counts. Null: not known.';
 -- Whose cooldown has ended since the last tick.
 create index cooldowns_last_triggered on private.cooldowns (organization_id, subject, last_triggered_at) where cooldown_days is not null;
 

@@ -55,7 +55,7 @@ create type private.scenario_match as (
   context jsonb
 );
 comment on type private.scenario_match is
-  'What an evaluator says of a person and one subject of a rule. gate: why it does not match, or null. later_gate: why a match is not worth telling, judged after before_effective. told_with: the subject that is told in its place. eligible_at: when it would match, if that is known. context: the values compared.';
+  'What an evaluator says of a person and one subject of a rule. gate: why it does not match, or null. later_gate: why a match is not worth telling, judged after before_effective. told_with: the subject that is told in its place. eligible_at: when it would match, if that is known. context: the values compared. Without user_id it stands for context.people of them (private.sweep_matches).';
 
 create type private.judged_claim as (
   user_id uuid,

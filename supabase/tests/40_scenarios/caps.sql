@@ -66,8 +66,8 @@ select is(tests.decide('2024-02-10 12:00+00', 'far'), '{"sent": 1, "capped": 2}'
 select is(tests.decide('2024-02-11 04:59:59.999999+00', 'far'), '{"capped": 2, "cooling_down": 1}', 'in New York it is still the tenth');
 select is(tests.decide('2024-02-11 05:00+00', 'far'), '{"sent": 1, "capped": 1, "cooling_down": 1}', 'and now it is not');
 -- On the days that a clock change makes 23 and 25 hours long.
-select is((select g.look_again_at from private.delivery_gates(tests.id('k'), array[row(tests.id('k mentor'), 'inactivity', s, null, 14, null, '{}', null, 100, false, false)::private.notification_claim,
-    row(tests.id('k mentor'), 'inactivity', s || '2', null, 14, null, '{}', null, 100, false, false)::private.notification_claim], t::timestamptz, null) g where g.gate = 'capped'), u::timestamptz, sentence)
+select is((select g.look_again_at from unnest(private.delivery_gates(tests.id('k'), array[row(tests.id('k mentor'), 'inactivity', s, null, 14, null, '{}', null, 100, false, false)::private.notification_claim,
+    row(tests.id('k mentor'), 'inactivity', s || '2', null, 14, null, '{}', null, 100, false, false)::private.notification_claim], t::timestamptz, null)) g where g.gate = 'capped'), u::timestamptz, sentence)
 from (values ('a', '2026-03-29 00:30+00', '2026-03-29 22:00+00', 'Oslo''s shortest day'), ('b', '2026-10-25 00:30+00', '2026-10-25 23:00+00', 'Oslo''s longest day')) v (s, t, u, sentence);
 
 -- What was taken back makes room; what was only for the app counts; coordinators' copies do not.

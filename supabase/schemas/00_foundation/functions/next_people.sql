@@ -5,14 +5,30 @@ language plpgsql stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
+declare
+  v_next record;
 begin
   if p_limit is null or p_limit not between 1 and 100000 then
     raise exception using errcode = 'PT400', message = 'chunk_size_out_of_range',
       detail = jsonb_build_object('chunk_size', p_limit, 'minimum', 1, 'maximum', 100000)::text;
   end if;
-  -- One statement, so that the people counted and the person who follows them are of one snapshot. Where the range ends is
-  -- asked outside: as a condition of the index it would be read to the end of the organisation in search of one more. (Read twice,
-  -- for numbering the rows takes longer than reading them.)
+  -- Where the range ends is asked afterwards: as a condition of the index it would be read to the end of the organisation in search
+  -- of one more.
+  select u.organization_id, u.id into v_next
+  from public.users u
+  where (u.organization_id, u.id) >= (p_from_organization, p_from_user)
+  order by u.organization_id, u.id offset p_limit limit 1;
+  -- Within one organisation, having passed them is having counted them.
+  if v_next.organization_id = p_from_organization
+    and (p_to_organization is null or (v_next.organization_id, v_next.id) <= (p_to_organization, p_to_user))
+  then
+    organization_id := p_from_organization;
+    people := p_limit;
+    next_user := case when p_to_organization is null or (v_next.organization_id, v_next.id) < (p_to_organization, p_to_user)
+      then v_next.id end;
+    return next;
+    return;
+  end if;
   return query
     select p.organization_id, sum(p.people)::integer, (array_agg(p.next_user) filter (where p.next_user is not null))[1]
     from (
@@ -25,13 +41,9 @@ begin
       where p_to_organization is null or (c.organization_id, c.id) < (p_to_organization, p_to_user)
       group by c.organization_id
       union all
-      select n.organization_id, 0, n.id
-      from (
-        select u.organization_id, u.id from public.users u
-        where (u.organization_id, u.id) >= (p_from_organization, p_from_user)
-        order by u.organization_id, u.id offset p_limit limit 1
-      ) n
-      where p_to_organization is null or (n.organization_id, n.id) < (p_to_organization, p_to_user)
+      select v_next.organization_id, 0, v_next.id
+      where v_next.id is not null
+        and (p_to_organization is null or (v_next.organization_id, v_next.id) < (p_to_organization, p_to_user))
     ) p
     group by p.organization_id
     order by p.organization_id;

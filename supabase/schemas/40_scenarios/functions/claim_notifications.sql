@@ -11,7 +11,7 @@ declare
   v_snapshot text;
   v_judged private.judged_claim[];
   v_passed private.judged_claim[];
-  v_taken text[];
+  v_taken record;
   v_lost private.judged_claim[];
   v_ids uuid[];
   v_ringing uuid;
@@ -20,7 +20,7 @@ begin
     return;
   end if;
   v_snapshot := pg_current_snapshot();
-  v_judged := array(select g from private.delivery_gates(p_organization_id, p_claims, p_now, null) g);
+  v_judged := private.delivery_gates(p_organization_id, p_claims, p_now, null);
   -- Whoever may be told is locked, in the order of the key, so that two evaluators never wait for each other in a circle, and
   -- then, if anybody committed anything meanwhile, judged again by a statement that sees it: a cooldown taken, a day filled, an
   -- opt-out.
@@ -38,13 +38,13 @@ begin
   order by u.id
   for no key update of u;
   if found then
-    v_judged := case when v_snapshot = pg_current_snapshot()::text then v_judged else array(
-      select g from unnest(v_judged) as g where g.gate not in ('would_send', 'quiet_hours')
-      union all
-      select g from private.delivery_gates(p_organization_id, array(
-        select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
-          c.is_mandatory, c.informs_coordinators)::private.notification_claim
-        from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null) g) end;
+    if v_snapshot <> pg_current_snapshot()::text then
+      v_judged := array(select g from unnest(v_judged) as g where g.gate not in ('would_send', 'quiet_hours'))
+        || private.delivery_gates(p_organization_id, array(
+          select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
+            c.is_mandatory, c.informs_coordinators)::private.notification_claim
+          from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null);
+    end if;
     v_passed := array(
       select g from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours') order by g.user_id, g.scenario, g.subject);
   end if;
@@ -52,22 +52,34 @@ begin
   -- One statement a table, each reading the array alone: joins between what they return would be planned for ten rows.
   if v_passed <> '{}' then
     with cooled as (
-      insert into private.cooldowns as cd (organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days)
-      select p_organization_id, p.user_id, p.scenario, p.subject, p_now, p.cooldown_days
+      insert into private.cooldowns as cd (
+        organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days, spell_from, told_in_spell)
+      select p_organization_id, p.user_id, p.scenario, p.subject, p_now, p.cooldown_days,
+        -- What somebody outside calls so is not ours to read.
+        case when p.rule_id is not null then (p.context ->> 'anchor_at')::timestamptz end, 1
       from unnest(v_passed) as p
       on conflict (organization_id, user_id, scenario, subject) do update
-        set last_triggered_at = excluded.last_triggered_at, cooldown_days = excluded.cooldown_days
+        set last_triggered_at = excluded.last_triggered_at, cooldown_days = excluded.cooldown_days, spell_from = excluded.spell_from,
+            told_in_spell = case
+              when excluded.spell_from > cd.last_triggered_at then 1
+              when excluded.spell_from >= cd.spell_from then cd.told_in_spell + 1
+            end
         where cd.last_triggered_at + make_interval(hours => 24 * excluded.cooldown_days) <= excluded.last_triggered_at
       returning cd.user_id, cd.scenario, cd.subject
     )
-    select array_agg(concat_ws(' ', c.user_id, c.scenario, c.subject)) into v_taken from cooled c;
-    if cardinality(v_taken) is distinct from cardinality(v_passed) then
+    select array_agg(c.user_id) as user_ids, array_agg(c.scenario) as scenarios, array_agg(c.subject) as subjects into v_taken from cooled c;
+    if cardinality(v_taken.user_ids) is distinct from cardinality(v_passed) then
       -- A sender outside, who asks for no lock, took some of them this moment (public.record_last_triggered).
       v_lost := array(
         select p from unnest(v_passed) as p
-        where (concat_ws(' ', p.user_id, p.scenario, p.subject) = any (v_taken)) is not true);
+        where (p.user_id, p.scenario, p.subject) not in (
+          select t.user_id, t.scenario, t.subject
+          from unnest(v_taken.user_ids, v_taken.scenarios, v_taken.subjects) as t (user_id, scenario, subject)));
       v_passed := array(
-        select p from unnest(v_passed) as p where concat_ws(' ', p.user_id, p.scenario, p.subject) = any (v_taken));
+        select p from unnest(v_passed) as p
+        where (p.user_id, p.scenario, p.subject) in (
+          select t.user_id, t.scenario, t.subject
+          from unnest(v_taken.user_ids, v_taken.scenarios, v_taken.subjects) as t (user_id, scenario, subject)));
     end if;
     v_ids := array(select gen_random_uuid() from unnest(v_passed));
     insert into public.notifications (

@@ -7,7 +7,8 @@ begin
     select coalesce(jsonb_object_agg(s.scenario, s.gates), '{}')
     from (
       select g.scenario, jsonb_object_agg(g.gate, g.n) as gates
-      from (select m.scenario, m.gate, count(*) as n from unnest(p_matches) as m where m.gate is not null group by m.scenario, m.gate) g
+      from (select m.scenario, m.gate, sum(case when m.user_id is null then (m.context ->> 'people')::integer else 1 end) as n
+            from unnest(p_matches) as m where m.gate is not null group by m.scenario, m.gate) g
       group by g.scenario
     ) s);
 end;

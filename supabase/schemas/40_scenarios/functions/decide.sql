@@ -13,10 +13,16 @@ declare
   v_counts jsonb;
 begin
   -- Of a list every gate is counted; of a range only those who match are looked at, for there may be millions of others.
-  v_matches := array(
-    select m from private.scenario_matches(
-      p_organization_id, p_from_user, p_to_user, p_user_ids, v_rules, p_now, null, p_user_ids is null) m
-    where not exists (select from private.quarantine q where q.organization_id = p_organization_id and q.user_id = m.user_id));
+  if p_user_ids is null then
+    v_matches := array(
+      select m from private.sweep_matches(p_organization_id, p_from_user, p_to_user, v_rules, p_now) m
+      where not exists (select from private.quarantine q where q.organization_id = p_organization_id and q.user_id = m.user_id));
+  else
+    v_matches := array(
+      select m from private.scenario_matches(
+        p_organization_id, p_from_user, p_to_user, p_user_ids, v_rules, p_now, null, false) m
+      where not exists (select from private.quarantine q where q.organization_id = p_organization_id and q.user_id = m.user_id));
+  end if;
   -- Before anybody is told, so that what no longer holds makes room in their day.
   perform private.retract_unmatched(p_organization_id, p_from_user, p_to_user, p_user_ids, v_matches, p_now);
   -- What matched has now been claimed, and what became of that is its gate.

@@ -1,7 +1,7 @@
 create function private.delivery_gates(
   p_organization_id uuid, p_claims private.notification_claim[], p_now timestamptz, p_as_of timestamptz,
   p_leaving uuid[] default '{}')
-returns setof private.judged_claim
+returns private.judged_claim[]
 language plpgsql stable
 set search_path = ''
 set plan_cache_mode = force_generic_plan
@@ -97,26 +97,27 @@ begin
       offset 0
     ) r on g.gate is null
     cross join lateral (
-      select case when z.time_zone = v_time_zone and g.gate is null then v_release_on
+      select case when g.gate is not null then null
+        when z.time_zone = v_time_zone then v_release_on
         else private.local_date(r.release_at, z.time_zone) end as release_on) d);
 
   if v_cap is null then
-    return query select j.* from unnest(v_judged) as j;
-    return;
+    return v_judged;
   end if;
-  return query
-  select r.user_id, r.scenario, r.subject, r.rule_id, r.cooldown_days, r.crossed_at, r.context, r.rule_version, r.priority,
-    r.is_mandatory, r.informs_coordinators, case when r.is_capped then 'capped' else r.gate end,
-    r.opted_out_of, r.is_push_opted_out, r.cooldown_until, r.release_at, r.release_on, case when r.is_capped then r.look_again_at end
-  from (
-    select j.*, j.release_on is not null and v_cap <
-        row_number() over (partition by j.user_id, j.release_on order by j.priority desc nulls last, j.crossed_at, j.subject)
-        + (select count(*) from public.notifications n
-           where n.organization_id = p_organization_id and n.user_id = j.user_id and n.release_on = j.release_on
-             and (n.retracted_at is null or n.retracted_at > p_as_of) and (p_as_of is null or n.triggered_at < p_as_of)
-             and not (n.id = any (p_leaving) and n.read_at is null and n.dismissed_at is null)) as is_capped
-    from unnest(v_judged) as j
-  ) r;
+  return array(
+    select row(r.user_id, r.scenario, r.subject, r.rule_id, r.cooldown_days, r.crossed_at, r.context, r.rule_version, r.priority,
+      r.is_mandatory, r.informs_coordinators, case when r.is_capped then 'capped' else r.gate end,
+      r.opted_out_of, r.is_push_opted_out, r.cooldown_until, r.release_at, r.release_on,
+      case when r.is_capped then r.look_again_at end)::private.judged_claim
+    from (
+      select j.*, j.release_on is not null and v_cap <
+          row_number() over (partition by j.user_id, j.release_on order by j.priority desc nulls last, j.crossed_at, j.subject)
+          + (select count(*) from public.notifications n
+             where n.organization_id = p_organization_id and n.user_id = j.user_id and n.release_on = j.release_on
+               and (n.retracted_at is null or n.retracted_at > p_as_of) and (p_as_of is null or n.triggered_at < p_as_of)
+               and not (n.id = any (p_leaving) and n.read_at is null and n.dismissed_at is null)) as is_capped
+      from unnest(v_judged) as j
+    ) r);
 end;
 $$;
 comment on function private.delivery_gates(uuid, private.notification_claim[], timestamptz, timestamptz, uuid[]) is

@@ -37,10 +37,12 @@ begin
       then 'enough_reminders' end,
     null,
     case m.gate when 'away' then m.away_until when 'not_matched' then case when m.role = 'peer_mentor' then m.crosses_at end end,
-    jsonb_strip_nulls(jsonb_build_object('threshold_days', m.threshold_days, 'last_activity_at', m.last_activity_at,
-      'anchor_at', m.anchor_at, 'role', case when m.gate is not null then m.role end,
-      'away_until', case when m.gate = 'away' then m.away_until end,
-      'would_cross_at', case when m.gate is not null then m.crosses_at end))
+    case when m.gate is null and m.last_activity_at is not null
+      then jsonb_build_object('threshold_days', m.threshold_days, 'last_activity_at', m.last_activity_at, 'anchor_at', m.anchor_at)
+      else jsonb_strip_nulls(jsonb_build_object('threshold_days', m.threshold_days, 'last_activity_at', m.last_activity_at,
+        'anchor_at', m.anchor_at, 'role', case when m.gate is not null then m.role end,
+        'away_until', case when m.gate = 'away' then m.away_until end,
+        'would_cross_at', case when m.gate is not null then m.crosses_at end)) end
   from (
     select f.user_id, f.role, f.away_until, f.last_activity_at, n.anchor_at,
       r.id as rule_id, r.threshold_days, r.max_reminders, c.crosses_at,

@@ -31,6 +31,12 @@ begin
   from unnest(p_decided) as m
   join unnest(p_rules) as r on r.id = m.rule_id
   where m.gate in ('before_effective', 'crossing_too_old', 'enough_reminders', 'opted_out', 'capped')
+    -- What is written down already, as it is of those at rest, is left alone: to find it in conflict would lock it, and write.
+    and m.user_id is not null and not exists (
+      select from private.held_decisions d
+      where d.organization_id = p_organization_id and d.user_id = m.user_id and d.subject = m.subject
+        and (d.rule_version, d.gate, d.crossed_at, d.look_again_at) is not distinct from (r.version, m.gate, m.crossed_at, m.eligible_at)
+      offset 0)
   order by m.user_id, m.subject
   on conflict (organization_id, user_id, subject) do update
     set rule_version = excluded.rule_version, gate = excluded.gate, crossed_at = excluded.crossed_at, decided_at = excluded.decided_at,

@@ -19,6 +19,8 @@ declare
     -- Not those of rules that are not asked about.
     where n.rule_id in (select r.id from unnest(p_rules) r)
       or not exists (select from public.scenario_rules s where s.organization_id = p_organization_id and s.id = n.rule_id)) else '{}' end;
+  v_judged constant private.judged_claim[] := private.delivery_gates(
+    p_organization_id, private.claims_of(v_matches, p_rules), p_now, p_as_of, v_leaving);
 begin
   return query
   select m.user_id, m.scenario, m.rule_id, r.version, m.subject,
@@ -34,7 +36,7 @@ begin
       'cooldown_until', case when g.gate = 'cooling_down' then nullif(g.cooldown_until, 'infinity') end))
   from unnest(v_matches) as m
   join unnest(p_rules) as r on r.id = m.rule_id
-  left join private.delivery_gates(p_organization_id, private.claims_of(v_matches, p_rules), p_now, p_as_of, v_leaving) g
+  left join unnest(v_judged) as g
     on m.gate is null and g.user_id = m.user_id and g.scenario = m.scenario and g.subject = m.subject
   left join private.quarantine q on q.organization_id = p_organization_id and q.user_id = m.user_id and p_as_of is null;
 end;
