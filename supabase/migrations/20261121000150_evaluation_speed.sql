@@ -432,48 +432,6 @@ comment on function private.delivery_gates(uuid, private.notification_claim[], t
 revoke all on function private.delivery_gates(uuid, private.notification_claim[], timestamptz, timestamptz, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function private.delivery_gates(uuid, private.notification_claim[], timestamptz, timestamptz, uuid[]) to service_role;
 
-create or replace function private.facts_now(p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[])
-returns table (
-  user_id uuid, role public.user_role, is_active boolean, joined_at timestamptz, reactivated_at timestamptz,
-  away_from timestamptz, away_until timestamptz, time_zone text, last_activity_at timestamptz)
-language plpgsql stable
-set search_path = ''
--- Everybody is found by key, so the plan is made once: planning took longer than looking one person up. It must not remember
--- that a table was empty.
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-as $$
-declare
-  v_user_ids constant uuid[] := coalesce(p_user_ids, private.people(p_organization_id, p_from_user, p_to_user));
-  -- Mostly nothing waits, and then nobody has to be looked up.
-  v_is_waiting constant boolean := exists (select from private.statistics_marks m where m.organization_id = p_organization_id);
-begin
-  return query
-  select u.id, u.role, u.is_active, u.joined_at, u.reactivated_at, u.away_from, u.away_until, u.time_zone,
-    -- Nobody is decided on stale aggregates: whoever has a mark waiting, or no row yet, is looked up in the activities.
-    case
-      when s.user_id is null
-        or (v_is_waiting and exists (select from private.statistics_marks m where m.organization_id = u.organization_id and m.user_id = u.id))
-      then (select a.occurred_at from public.activities a
-            where a.organization_id = u.organization_id and a.user_id = u.id and a.status = 'completed'
-            order by a.occurred_at desc limit 1)
-      else s.last_activity_date
-    end
-  from public.users u
-  left join lateral (
-    select t.user_id, t.last_activity_date from public.activity_statistics t
-    where t.organization_id = p_organization_id and t.user_id = u.id and t.period_type = 'all_time'
-    offset 0
-  ) s on true
-  where u.organization_id = p_organization_id and u.id = any (v_user_ids)
-    and (p_from_user is null or u.id >= p_from_user) and (p_to_user is null or u.id < p_to_user);
-end;
-$$;
-comment on function private.facts_now(uuid, uuid, uuid, uuid[]) is
-  'What the rules read of each person of a range (from inclusive, to exclusive, null: open) or list, right at this moment whatever still waits to be recomputed. Same columns as private.facts_as_of (rules.md §3 "Facts").';
-revoke all on function private.facts_now(uuid, uuid, uuid, uuid[]) from public, anon, authenticated, service_role;
-grant execute on function private.facts_now(uuid, uuid, uuid, uuid[]) to service_role;
-
 create function private.inactivity_at_rest(
   p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_rule private.scenario_rule, p_now timestamptz,
   out awake uuid[], out cooling_down integer, out opted_out integer)
@@ -482,6 +440,8 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 -- A range of uuids is taken for a handful of rows: loops over two such handfuls grow with the square of the chunk.
 set enable_nestloop = off
+-- What a run fills is not to be read whole by each of its chunks because it was empty when it began.
+set enable_seqscan = off
 -- Workers take longer to start than this takes.
 set max_parallel_workers_per_gather = 0
 as $$
@@ -646,6 +606,30 @@ comment on function private.inactivity_matches(uuid, uuid, uuid, uuid[], private
 revoke all on function private.inactivity_matches(uuid, uuid, uuid, uuid[], private.scenario_rule[], timestamptz, timestamptz, boolean) from public, anon, authenticated, service_role;
 grant execute on function private.inactivity_matches(uuid, uuid, uuid, uuid[], private.scenario_rule[], timestamptz, timestamptz, boolean) to service_role;
 
+create function private.mark_capped() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_row constant jsonb := to_jsonb(coalesce(new, old));
+  v_organization_id constant uuid := coalesce(v_row ->> 'organization_id', v_row ->> 'id');
+begin
+  if coalesce(v_row ->> 'key', 'notification_daily_cap') not in ('notification_daily_cap', 'quiet_hours') then
+    return null;
+  end if;
+  perform private.mark_people(array_agg(c.organization_id), array_agg(c.user_id))
+  from (
+    select distinct h.organization_id, h.user_id from private.held_decisions h
+    where h.organization_id = v_organization_id and h.look_again_at is not null and h.gate = 'capped'
+  ) c;
+  return null;
+end;
+$$;
+-- Definer because whoever sets an organisation's cap, quiet hours or time zone may not see whom it holds up.
+comment on function private.mark_capped() is
+  'Trigger on settings and organisations: whose day was full is looked at now, for the day or what fits in it has changed. (What waits to be pushed is judged at its release.)';
+revoke all on function private.mark_capped() from public, anon, authenticated, service_role;
+
 create function private.muted_and_awake(
   p_rule private.scenario_rule, p_user_ids uuid[], p_active_at timestamptz[], p_now timestamptz)
 returns uuid[]
@@ -731,6 +715,69 @@ comment on function private.record_held(uuid, uuid, uuid, uuid[], private.scenar
   'Keeps who matched and was not told, by which gate, and when a gate that ends by itself is to be looked at again.';
 revoke all on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.scenario_rule[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.scenario_rule[], timestamptz) to service_role;
+
+create or replace function public.save_rule(
+  p_organization_id uuid, p_rule jsonb, p_added integer, p_removed integer, p_activation text default null,
+  p_spread_days integer default null, p_tolerance integer default 0, p_now timestamptz default now())
+returns jsonb
+language plpgsql security definer
+set search_path = ''
+set statement_timeout = '55s'
+as $$
+declare
+  v_preview jsonb;
+  v_rule private.scenario_rule;
+begin
+  if p_rule ? 'id' then
+    perform from public.scenario_rules r where r.organization_id = p_organization_id and r.id::text = p_rule ->> 'id' for no key update;
+  end if;
+  v_preview := public.preview_rule(p_organization_id, p_rule, p_now);
+  if p_added is null or p_removed is null or p_tolerance is null or p_tolerance < 0
+    or abs((v_preview ->> 'added')::integer - p_added) > p_tolerance or abs((v_preview ->> 'removed')::integer - p_removed) > p_tolerance
+  then
+    raise exception using errcode = 'PT409', message = 'counts_have_drifted',
+      detail = jsonb_build_object('acknowledged', jsonb_build_object('added', p_added, 'removed', p_removed),
+        'now', jsonb_build_object('added', v_preview -> 'added', 'removed', v_preview -> 'removed'))::text,
+      hint = 'Look at preview_rule again, and acknowledge what it says now.';
+  end if;
+  v_rule := jsonb_populate_record(null::private.scenario_rule, v_preview -> 'rule');
+  if (v_preview ->> 'needs_activation')::boolean or p_activation is not null then
+    v_rule := private.activate_rule(v_rule, p_activation, p_spread_days, p_now);
+  elsif v_rule.activation is null then
+    -- Switched off for now; switching it on will ask.
+    v_rule.activation := 'all';
+    v_rule.effective_from := p_now;
+  end if;
+  begin
+    if v_rule.version = 0 then
+      insert into public.scenario_rules (
+        organization_id, id, type, name, is_enabled, threshold_days, cooldown_days, priority, effective_from, activation,
+        spread_days, max_reminders, metric, period, thresholds, max_age_days, lead_days, is_mandatory, informs_coordinators)
+      values (
+        v_rule.organization_id, v_rule.id, v_rule.type, v_rule.name, v_rule.is_enabled, v_rule.threshold_days, v_rule.cooldown_days,
+        v_rule.priority, v_rule.effective_from, v_rule.activation, v_rule.spread_days, v_rule.max_reminders, v_rule.metric,
+        v_rule.period, v_rule.thresholds, v_rule.max_age_days, v_rule.lead_days, v_rule.is_mandatory, v_rule.informs_coordinators);
+    else
+      update public.scenario_rules r
+      set name = v_rule.name, is_enabled = v_rule.is_enabled, threshold_days = v_rule.threshold_days,
+          cooldown_days = v_rule.cooldown_days, priority = v_rule.priority, effective_from = v_rule.effective_from,
+          activation = v_rule.activation, spread_days = v_rule.spread_days, max_reminders = v_rule.max_reminders,
+          metric = v_rule.metric, period = v_rule.period, thresholds = v_rule.thresholds, max_age_days = v_rule.max_age_days,
+          lead_days = v_rule.lead_days, is_mandatory = v_rule.is_mandatory, informs_coordinators = v_rule.informs_coordinators
+      where r.organization_id = p_organization_id and r.id = v_rule.id;
+    end if;
+  exception when unique_violation then
+    -- Somebody else was quicker since private.check_rule looked.
+    raise exception using errcode = 'PT409', message = 'rule_name_is_taken', detail = jsonb_build_object('name', v_rule.name)::text;
+  end;
+  return (select to_jsonb(r) from public.scenario_rules r where r.organization_id = p_organization_id and r.id = v_rule.id);
+end;
+$$;
+-- Definer because nobody may write rules but by way of this check: service_role, the only one who may call it, included.
+comment on function public.save_rule(uuid, jsonb, integer, integer, text, integer, integer, timestamptz) is
+  'Makes a rule, or with "id" a new version of it, after p_added and p_removed (people, from public.preview_rule) were acknowledged; p_tolerance allows for as many more or fewer. Where it starts to concern somebody, p_activation says what becomes of those who match already: skip, all, or spread over p_spread_days. Returns the rule. PT409 counts_have_drifted with the present numbers, PT400 activation_is_needed, and what private.draft_rule raises.';
+revoke all on function public.save_rule(uuid, jsonb, integer, integer, text, integer, integer, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function public.save_rule(uuid, jsonb, integer, integer, text, integer, integer, timestamptz) to service_role;
 
 create or replace function private.scenario_gates(
   p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_rules private.scenario_rule[],
@@ -833,3 +880,17 @@ alter table public.notification_preferences drop constraint preference_scenario_
   add constraint preference_channel_is_known
     check (channel in ('all', 'push') or private.refuse('notification_preferences',
       'preference_channel_is_known', to_jsonb(channel), 'all, push'));
+alter table public.scenario_rules drop constraint rule_type_is_known, drop constraint activation_is_known, drop constraint metric_is_known, drop constraint period_is_known,
+  add constraint rule_type_is_known
+    check (type = any (private.rule_types()) or private.refuse('scenario_rules', 'rule_type_is_known', to_jsonb(type), array_to_string(private.rule_types(), ', '))),
+  add constraint activation_is_known
+    check (activation in ('skip', 'all', 'spread') or private.refuse('scenario_rules', 'activation_is_known', to_jsonb(activation), 'skip, all, spread')),
+  add constraint metric_is_known
+    check (metric in ('sessions', 'hours', 'contacts') or private.refuse('scenario_rules', 'metric_is_known', to_jsonb(metric), 'sessions, hours, contacts')),
+  add constraint period_is_known
+    check (period in ('year', 'all_time') or private.refuse('scenario_rules', 'period_is_known', to_jsonb(period), 'year, all_time'));
+
+create trigger org_settings_kv_mark_capped after insert or update or delete on public.org_settings_kv
+  for each row execute function private.mark_capped();
+create trigger organizations_mark_capped after update of time_zone on public.organizations
+  for each row when (old.time_zone is distinct from new.time_zone) execute function private.mark_capped();

@@ -1,7 +1,8 @@
 create table public.scenario_rules (
   organization_id uuid not null references public.organizations (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  type text not null constraint rule_type_is_known check (type = any (private.rule_types())),
+  type text not null constraint rule_type_is_known
+    check (type = any (private.rule_types()) or private.refuse('scenario_rules', 'rule_type_is_known', to_jsonb(type), array_to_string(private.rule_types(), ', '))),
   name text not null constraint rule_name_is_not_blank check (btrim(name) <> ''),
   is_enabled boolean not null,
   threshold_days integer not null default 21 constraint threshold_days_is_between_1_and_3650 check (threshold_days between 1 and 3650),
@@ -10,11 +11,14 @@ create table public.scenario_rules (
   version integer not null default 1,
   priority integer not null default 100 constraint priority_is_between_0_and_1000 check (priority between 0 and 1000),
   effective_from timestamptz not null default '-infinity',
-  activation text not null default 'all' constraint activation_is_known check (activation in ('skip', 'all', 'spread')),
+  activation text not null default 'all' constraint activation_is_known
+    check (activation in ('skip', 'all', 'spread') or private.refuse('scenario_rules', 'activation_is_known', to_jsonb(activation), 'skip, all, spread')),
   spread_days integer constraint spread_days_is_between_1_and_365 check (spread_days between 1 and 365),
   max_reminders integer not null default 3 constraint max_reminders_is_between_1_and_100 check (max_reminders between 1 and 100),
-  metric text not null default 'sessions' constraint metric_is_known check (metric in ('sessions', 'hours', 'contacts')),
-  period text not null default 'year' constraint period_is_known check (period in ('year', 'all_time')),
+  metric text not null default 'sessions' constraint metric_is_known
+    check (metric in ('sessions', 'hours', 'contacts') or private.refuse('scenario_rules', 'metric_is_known', to_jsonb(metric), 'sessions, hours, contacts')),
+  period text not null default 'year' constraint period_is_known
+    check (period in ('year', 'all_time') or private.refuse('scenario_rules', 'period_is_known', to_jsonb(period), 'year, all_time')),
   thresholds integer[] not null default '{50}' constraint thresholds_are_1_to_20_positive_numbers
     check (private.are_thresholds(thresholds, 1000000)),
   max_age_days integer not null default 7 constraint max_age_days_is_between_1_and_366 check (max_age_days between 1 and 366),
@@ -295,6 +299,10 @@ create trigger users_mark_scenarios_inserted after insert on public.users
   referencing new table as new_rows for each statement execute function private.mark_scenarios_of_users();
 create trigger users_mark_scenarios_updated after update on public.users
   referencing old table as old_rows new table as new_rows for each statement execute function private.mark_scenarios_of_users();
+create trigger org_settings_kv_mark_capped after insert or update or delete on public.org_settings_kv
+  for each row execute function private.mark_capped();
+create trigger organizations_mark_capped after update of time_zone on public.organizations
+  for each row when (old.time_zone is distinct from new.time_zone) execute function private.mark_capped();
 
 create trigger users_keep_history after update on public.users
   for each row when ((old.role, old.is_active, old.joined_at, old.reactivated_at, old.away_from, old.away_until, old.time_zone)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.support.database import Database
 
@@ -452,6 +453,28 @@ def test_an_opt_out_and_a_retraction_at_once_are_no_circle(database: Database, q
         (person,),
     )
     assert [tuple(row.values()) for row in states] == [("certification_expiry", "pending"), ("inactivity", "retracted")]
+
+
+def test_of_two_rules_of_one_name_at_once_the_second_is_told_that_it_is_taken(
+    database: Database, quiet: dict[str, Any]
+) -> None:
+    save = "select public.save_rule(%s, %s, 0, 0)"
+    rule = Jsonb({"type": "milestone", "name": "fifty", "is_enabled": False})
+    refusals: list[tuple[str | None, str]] = []
+    with database.connect("service_role", autocommit=False) as first:
+        answer(first, save, quiet["organization"], rule)
+
+        def second() -> None:
+            with database.connect("service_role") as connection:
+                try:
+                    answer(connection, save, quiet["organization"], rule)
+                except psycopg.Error as error:
+                    refusals.append((error.sqlstate, error.diag.message_primary or ""))
+
+        thread = in_background(second)
+        wait_until_blocked(database)
+    thread.join(10)
+    assert refusals == [("PT409", "rule_name_is_taken")]
 
 
 def test_a_rule_that_is_edited_while_a_tick_holds_its_clock_is_due_again(

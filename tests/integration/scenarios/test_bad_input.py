@@ -40,6 +40,12 @@ PREFERENCES = [
     ({"scenario": "weather", "is_enabled": False}, "preference_scenario_is_known", SCENARIOS),
     ({"scenario": "all", "channel": "pigeon", "is_enabled": False}, "preference_channel_is_known", "all, push"),
 ]
+RULES = [
+    ({"type": "pastoral_case"}, "rule_type_is_known", "inactivity, milestone, certification_expiry"),
+    ({"type": "milestone", "metric": "smiles"}, "metric_is_known", "sessions, hours, contacts"),
+    ({"type": "milestone", "period": "moon"}, "period_is_known", "year, all_time"),
+    ({"type": "milestone", "activation": "maybe"}, "activation_is_known", "skip, all, spread"),
+]
 
 
 @dataclass
@@ -110,6 +116,14 @@ def test_a_preference_for_what_does_not_exist(
         constraint,
         f"Allowed: {allowed}.",
     )
+
+
+@pytest.mark.parametrize(("columns", "constraint", "allowed"), RULES)
+def test_a_rule_that_its_own_table_is_given(
+    office: Office, database: Database, columns: dict[str, object], constraint: str, allowed: str
+) -> None:
+    row = {"organization_id": office.organization.id, "name": "R", "is_enabled": False, **columns}
+    assert by_sql(database, "scenario_rules", row) == ("scenario_rules", constraint, f"Allowed: {allowed}.")
 
 
 def test_a_time_zone_that_does_not_exist(office: Office, database: Database) -> None:

@@ -11,15 +11,13 @@ set enable_seqscan = off
 as $$
 declare
   v_user_ids constant uuid[] := coalesce(p_user_ids, private.people(p_organization_id, p_from_user, p_to_user));
-  -- Mostly nothing waits, and then nobody has to be looked up.
-  v_is_waiting constant boolean := exists (select from private.statistics_marks m where m.organization_id = p_organization_id);
 begin
   return query
   select u.id, u.role, u.is_active, u.joined_at, u.reactivated_at, u.away_from, u.away_until, u.time_zone,
     -- Nobody is decided on stale aggregates: whoever has a mark waiting, or no row yet, is looked up in the activities.
     case
       when s.user_id is null
-        or (v_is_waiting and exists (select from private.statistics_marks m where m.organization_id = u.organization_id and m.user_id = u.id))
+        or exists (select from private.statistics_marks m where m.organization_id = u.organization_id and m.user_id = u.id)
       then (select a.occurred_at from public.activities a
             where a.organization_id = u.organization_id and a.user_id = u.id and a.status = 'completed'
             order by a.occurred_at desc limit 1)

@@ -6,6 +6,8 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 -- A range of uuids is taken for a handful of rows: loops over two such handfuls grow with the square of the chunk.
 set enable_nestloop = off
+-- What a run fills is not to be read whole by each of its chunks because it was empty when it began.
+set enable_seqscan = off
 -- Workers take longer to start than this takes.
 set max_parallel_workers_per_gather = 0
 as $$

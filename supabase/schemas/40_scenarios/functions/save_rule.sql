@@ -30,23 +30,28 @@ begin
     v_rule.activation := 'all';
     v_rule.effective_from := p_now;
   end if;
-  if v_rule.version = 0 then
-    insert into public.scenario_rules (
-      organization_id, id, type, name, is_enabled, threshold_days, cooldown_days, priority, effective_from, activation,
-      spread_days, max_reminders, metric, period, thresholds, max_age_days, lead_days, is_mandatory, informs_coordinators)
-    values (
-      v_rule.organization_id, v_rule.id, v_rule.type, v_rule.name, v_rule.is_enabled, v_rule.threshold_days, v_rule.cooldown_days,
-      v_rule.priority, v_rule.effective_from, v_rule.activation, v_rule.spread_days, v_rule.max_reminders, v_rule.metric,
-      v_rule.period, v_rule.thresholds, v_rule.max_age_days, v_rule.lead_days, v_rule.is_mandatory, v_rule.informs_coordinators);
-  else
-    update public.scenario_rules r
-    set name = v_rule.name, is_enabled = v_rule.is_enabled, threshold_days = v_rule.threshold_days,
-        cooldown_days = v_rule.cooldown_days, priority = v_rule.priority, effective_from = v_rule.effective_from,
-        activation = v_rule.activation, spread_days = v_rule.spread_days, max_reminders = v_rule.max_reminders,
-        metric = v_rule.metric, period = v_rule.period, thresholds = v_rule.thresholds, max_age_days = v_rule.max_age_days,
-        lead_days = v_rule.lead_days, is_mandatory = v_rule.is_mandatory, informs_coordinators = v_rule.informs_coordinators
-    where r.organization_id = p_organization_id and r.id = v_rule.id;
-  end if;
+  begin
+    if v_rule.version = 0 then
+      insert into public.scenario_rules (
+        organization_id, id, type, name, is_enabled, threshold_days, cooldown_days, priority, effective_from, activation,
+        spread_days, max_reminders, metric, period, thresholds, max_age_days, lead_days, is_mandatory, informs_coordinators)
+      values (
+        v_rule.organization_id, v_rule.id, v_rule.type, v_rule.name, v_rule.is_enabled, v_rule.threshold_days, v_rule.cooldown_days,
+        v_rule.priority, v_rule.effective_from, v_rule.activation, v_rule.spread_days, v_rule.max_reminders, v_rule.metric,
+        v_rule.period, v_rule.thresholds, v_rule.max_age_days, v_rule.lead_days, v_rule.is_mandatory, v_rule.informs_coordinators);
+    else
+      update public.scenario_rules r
+      set name = v_rule.name, is_enabled = v_rule.is_enabled, threshold_days = v_rule.threshold_days,
+          cooldown_days = v_rule.cooldown_days, priority = v_rule.priority, effective_from = v_rule.effective_from,
+          activation = v_rule.activation, spread_days = v_rule.spread_days, max_reminders = v_rule.max_reminders,
+          metric = v_rule.metric, period = v_rule.period, thresholds = v_rule.thresholds, max_age_days = v_rule.max_age_days,
+          lead_days = v_rule.lead_days, is_mandatory = v_rule.is_mandatory, informs_coordinators = v_rule.informs_coordinators
+      where r.organization_id = p_organization_id and r.id = v_rule.id;
+    end if;
+  exception when unique_violation then
+    -- Somebody else was quicker since private.check_rule looked.
+    raise exception using errcode = 'PT409', message = 'rule_name_is_taken', detail = jsonb_build_object('name', v_rule.name)::text;
+  end;
   return (select to_jsonb(r) from public.scenario_rules r where r.organization_id = p_organization_id and r.id = v_rule.id);
 end;
 $$;
