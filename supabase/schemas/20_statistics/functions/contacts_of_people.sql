@@ -8,7 +8,8 @@ as $$
 declare
   v_share uuid[];
 begin
-  -- In shares of so many activities, so that memory does not follow from how many people have how long a history.
+  -- In shares of so many activities: the more, the more of them find their contacts on one page of the index; but memory must
+  -- not follow from how many people have how long a history.
   for v_share in
     select array_agg(c.id)
     from (
@@ -17,28 +18,33 @@ begin
       cross join lateral (
         select count(*) as activities from public.activities a
         where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed') n) c
-    group by div(c.until - c.activities, 50000)
+    group by div(c.until - c.activities, 200000)
   loop
     return query
-    with activity as materialized (
-      select u.id as user_id, l.id, l.day
-      from unnest(v_share) as u (id)
-      cross join lateral (
-        select a.id, (a.occurred_at at time zone 'UTC')::date as day
-        from public.activities a
-        where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
-        offset 0) l
-    )
-    -- One pass through the index in its order, whatever the number of activities. No full join is planned as a loop within a
-    -- loop, also not where statistics know nothing of a history that has just been imported.
+    -- Read twice, for the array and for whose they are: kept, they would be most of the memory, and no faster.
+    -- No full join is planned as a loop within a loop, also not where statistics know nothing of a history just imported.
     select m.user_id, array_agg(m.activity_id), array_agg(m.day), array_agg(m.contact_id)
     from (
       select a.user_id, a.day, c.activity_id, c.contact_id
-      from activity a
+      from (
+        select u.id as user_id, l.id, l.day
+        from unnest(v_share) as u (id)
+        cross join lateral (
+          select a.id, (a.occurred_at at time zone 'UTC')::date as day
+          from public.activities a
+          where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
+          offset 0) l) a
       full join (
         select ac.activity_id, ac.contact_id
         from public.activity_contacts ac
-        where ac.organization_id = p_organization_id and ac.activity_id = any (array(select w.id from activity w))
+        where ac.organization_id = p_organization_id and ac.activity_id = any (array(
+          select l.id
+          from unnest(v_share) as u (id)
+          cross join lateral (
+            select a.id
+            from public.activities a
+            where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
+            offset 0) l))
         offset 0) c on c.activity_id = a.id
       offset 0) m
     where m.contact_id is not null
