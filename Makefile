@@ -61,6 +61,10 @@ test: $(PROJECT) $(TOOLS) ## Run the test suite (ARGS="-k inactivity" narrows it
 test-unexposed: $(PROJECT) $(TOOLS) ## Run it where new tables are not exposed to the API roles by default
 	ATTEND_EXPOSE_NEW_TABLES=false $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+.PHONY: mutate
+mutate: $(PROJECT) $(TOOLS) ## Take each gate, lock, key, policy, grant and trigger away, and name the test that notices (hours; ARGS="--only REGEX")
+	$(PY) -m tests.mutation $(ARGS)
+
 .PHONY: lint
 lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
 	$(BIN)/ruff check .

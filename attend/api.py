@@ -57,17 +57,19 @@ def speak[T](
     explain: Callable[[AttendError], StackError | None] | None = None,
     *,
     otherwise: str = "",
+    find: Callable[[Path | None, Mapping[str, str]], SupabaseSettings] = find_settings,
 ) -> T:
     """One conversation with the database, `about` something. Its errors become the command line's.
 
-    `explain` may know better what an error means; `otherwise` is the hint where nothing else is known.
+    `explain` may know better what an error means; `otherwise` is the hint where nothing else is known; `find` says
+    where the API is, and with which key to speak.
     """
     logs.configure("error")
 
     async def conversation() -> T:
-        settings = find_settings(project, os.environ)
+        settings = find(project, os.environ)
         screen.print(f"{about} at {settings.supabase_url}", style="dim", markup=False)
-        logs.redaction.know([settings.key.get_secret_value()])
+        logs.redaction.know([secret.get_secret_value() for secret in (settings.key, settings.token) if secret])
         supabase = Supabase(settings)
         try:
             return await ask(supabase)

@@ -38,7 +38,11 @@ _VERB_MODULES = {
     "attend.serve": ("serve",),
     "attend.build": ("build",),
     "attend.statistics": ("statistics",),
+    "attend.health": ("health",),
+    "attend.doctor.cli": ("doctor",),
+    "attend.panel": ("panel",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
+    "attend.outbox.cli": ("outbox",),
     "attend.demo.cli": ("demo",),
     "attend.bench.cli": ("bench",),
 }

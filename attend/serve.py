@@ -190,6 +190,7 @@ def start(target: Target, secret: str, host: str, port: int, logs: Path) -> list
         "SUPABASE_SECRET_KEY": target.secret_key,
         # Several are accepted while a secret is rotated; the first signs.
         "ATTEND_WEBHOOK_SECRET": os.environ.get("ATTEND_WEBHOOK_SECRET") or secret,
+        **services.push_provider(),
     }
     folders = services.function_folders(Path(__file__).parents[1])
     if not folders:

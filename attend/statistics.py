@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from attend.api import WHERE, AsJson, Project, screen, speak
+from attend.words import ago
 from functions.statistics_recompute.engine import SMALLEST_CHUNK
 from functions.statistics_recompute.payload import RunKind
 from functions.statistics_recompute.store import StatisticsStatus, StatisticsStore
@@ -147,21 +148,13 @@ def _sentence(kind: RunKind, outcome: RunOutcome) -> str:
 
 def _status_lines(status: StatisticsStatus, now: datetime) -> list[str]:
     marks = status.marks
-    since = f", the oldest since {_ago(marks.oldest_at, now)}" if marks.oldest_at else ""
+    since = f", the oldest since {ago(marks.oldest_at, now)}" if marks.oldest_at else ""
     lines = [f"marks      {marks.waiting:,} wait, of {marks.people:,} people{since}"]
     for run in status.runs:
         counts = ", ".join(f"{gate.replace('_', ' ')} {n:,}" for gate, n in run.counts.get("statistics", {}).items())
         state_and_people = f"{run.state.replace('_', ' ')}, {run.people:,} people"
         lines.append(f"run {run.run_id:<6} {run.kind}: {state_and_people}, {counts or 'no rows'}")
     for schedule in status.schedules:
-        succeeded = _ago(schedule.last_succeeded_at, now) if schedule.last_succeeded_at else "never"
+        succeeded = ago(schedule.last_succeeded_at, now) if schedule.last_succeeded_at else "never"
         lines.append(f"schedule   {schedule.name}: last succeeded {succeeded}")
     return lines
-
-
-def _ago(then: datetime, now: datetime) -> str:
-    seconds = max((now - then).total_seconds(), 0)
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} seconds ago"

@@ -17,6 +17,7 @@ from shared import logs
 from shared.deliveries import Deliveries
 from shared.errors import NotVerified, UnknownPath
 from shared.events import RowChange
+from shared.health import FunctionHealth
 from shared.http import answer, read_body, require_json, require_method
 from shared.settings import FunctionSettings
 from shared.supabase_client import Supabase
@@ -30,6 +31,7 @@ class Ports[Event: BaseModel]:
     settings: FunctionSettings
     verifier: WebhookVerifier
     deliveries: Deliveries
+    health: FunctionHealth
     parse: Callable[[bytes], Event]
     work: Callable[[Event], Awaitable[BaseModel]]
     now: Callable[[], datetime]
@@ -53,6 +55,7 @@ def make_ports[Event: BaseModel](
         settings=settings,
         verifier=WebhookVerifier(settings.webhook_secrets),
         deliveries=Deliveries(supabase),
+        health=FunctionHealth(supabase),
         parse=parse,
         work=work,
         now=lambda: datetime.now(UTC),
@@ -62,8 +65,9 @@ def make_ports[Event: BaseModel](
 async def handle[Event: BaseModel](request: Request, name: str, ports: Callable[[], Ports[Event]]) -> Response:
     """Answer a request, whatever it is. `ports` is called only by paths that need them: /health answers without.
 
-    Routes: POST / takes an event, GET /health says that the process answers. Both also below the function's own
-    `name`, for callers who reach the process without the gateway that strips it.
+    Routes: POST / takes an event, GET /health says that the process answers, GET /health/deep whether all is well with
+    this function. All also below the function's own `name`, for callers who reach the process without the gateway that
+    strips it.
     """
 
     async def route(request: Request) -> Response:
@@ -75,10 +79,28 @@ async def handle[Event: BaseModel](request: Request, name: str, ports: Callable[
                 # Shallow: a restart of the database must not make the platform restart the functions too.
                 require_method(request, "GET", "HEAD")
                 return JSONResponse({"status": "ok", "function": name})
+            case "/health/deep":
+                require_method(request, "GET", "HEAD")
+                return await _deep_health(request, name, ports())
             case _:
                 raise UnknownPath("There is no such path.", hint="POST / takes events, GET /health answers.")
 
     return await answer(request, route)
+
+
+async def _deep_health[Event: BaseModel](request: Request, name: str, ports: Ports[Event]) -> Response:
+    # Anybody hears yes or no, as a status, which a monitor needs. How much waits and since when is told to whoever
+    # signs (the empty body) as bells do, or brings the shared secret. A wrong proof is refused, not answered in short.
+    if SIGNATURE_HEADER in request.headers:
+        ports.verifier.verify(b"", request.headers, now=ports.now())
+    elif SHARED_SECRET_HEADER in request.headers:
+        verify_shared_secret(ports.settings.attend_hook_shared_secret, request.headers.get(SHARED_SECRET_HEADER))
+    else:
+        is_ok = await ports.health.is_ok(name)
+        status = "ok" if is_ok else "not_ok"
+        return JSONResponse({"status": status, "function": name}, status_code=200 if is_ok else 503)
+    report = await ports.health.report(name)
+    return JSONResponse(report.model_dump(mode="json"), status_code=200 if report.is_ok else 503)
 
 
 async def _events[Event: BaseModel](request: Request, ports: Ports[Event]) -> Response:

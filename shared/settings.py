@@ -78,6 +78,11 @@ class SupabaseSettings(Settings):
             raise SettingMissing("SUPABASE_SECRET_KEY", hint="SUPABASE_SERVICE_ROLE_KEY is accepted in its place.")
         return key
 
+    @property
+    def token(self) -> SecretStr | None:
+        """Access token of the person on whose behalf is asked; none: the key speaks for itself."""
+        return None
+
 
 class FunctionSettings(SupabaseSettings):
     """What every function is set by. Names are environment variables in capitals; docs/deploy.md lists them."""

@@ -66,7 +66,7 @@ class Supabase:
 
     def __init__(self, settings: SupabaseSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """`transport` replaces the network, for tests."""
-        self._url, self._key = settings.supabase_url, settings.key
+        self._url, self._key, self._token = settings.supabase_url, settings.key, settings.token
         self._timeout = httpx.Timeout(settings.attend_rpc_timeout_seconds, connect=5.0, pool=None)
         self._slots = asyncio.Semaphore(settings.attend_max_concurrent_rpcs)
         self._transport = transport
@@ -108,15 +108,18 @@ class Supabase:
         result: type[T] | TypeAdapter[T],
         *,
         page: Page | None = None,
+        schema: str | None = None,
     ) -> T:
-        """Read the rows of a table whose columns equal `filters`: at most 1,000, the API's cap. Repeatable.
+        """Read the rows of a table or view whose columns equal `filters`: at most 1,000, the API's cap. Repeatable.
+
+        `schema` is another exposed one than `public`.
 
         Raises:
             DatabaseError: any of its kinds.
         """
 
         async def call(client: AsyncPostgrestClient) -> object:
-            query = client.from_(table).select(columns)
+            query = (client.schema(schema) if schema else client).from_(table).select(columns)
             for column, value in filters.items():
                 query = query.eq(column, _plain(value))
             if page is not None:
@@ -193,6 +196,8 @@ class Supabase:
                     postgrest_client_retry=False,
                     httpx_client=self._http,
                 )
+                if self._token is not None:
+                    options.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
                 self._client = await create_async_client(self._url, self._key.get_secret_value(), options)
             return self._client
 

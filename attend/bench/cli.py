@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from attend.bench import care, evaluation, importing, path, recomputing, report, scheduled_run, steady, writing
+from attend.bench import (
+    care,
+    evaluation,
+    importing,
+    outbox,
+    panel,
+    path,
+    recomputing,
+    report,
+    scheduled_run,
+    steady,
+    writing,
+)
 from attend.bench.measure import SIZES, Figure, Size, WrongResultError
 from attend.bench.stack import whole
 from attend.bench.workplace import workplace
@@ -38,6 +50,8 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "scenarios": (_in_sql(evaluation.figures), _on_stack(scheduled_run.figures)),
     "statistics": (_in_sql(writing.figures), _in_sql(recomputing.figures)),
     "care": (_in_sql(care.figures),),
+    "panel": (_in_sql(panel.figures),),
+    "outbox": (_in_sql(outbox.figures),),
     "path": (_on_stack(path.figures), _on_stack(steady.figures), _on_stack(importing.figures)),
 }
 
@@ -48,6 +62,8 @@ class TableName(StrEnum):
     scenarios = "scenarios"
     statistics = "statistics"
     care = "care"
+    panel = "panel"
+    outbox = "outbox"
     path = "path"
 
 
@@ -57,6 +73,7 @@ class SizeName(StrEnum):
     smoke = "smoke"
     small = "small"
     full = "full"
+    vast = "vast"
 
 
 def measure(size: str, only: str | None = None) -> list[Figure]:
@@ -68,7 +85,8 @@ def measure(size: str, only: str | None = None) -> list[Figure]:
 def bench(
     only: Annotated[TableName | None, typer.Option(help="Only this table.")] = None,
     size: Annotated[
-        SizeName, typer.Option(help="smoke: is it right; small: 100,000 people; full: 1,000,000.")
+        SizeName,
+        typer.Option(help="smoke: is it right; small: 100,000 people; full: 1,000,000; vast: 20 million check-ins."),
     ] = SizeName.small,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as a JSON list.")] = None,
 ) -> None:

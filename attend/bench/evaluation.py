@@ -17,7 +17,7 @@ from attend.bench.population import clear_effects, due, first, vacuum
 from attend.bench.workplace import Workplace
 
 TABLE = "scenarios"
-CHUNK = 2_000
+CHUNK = 10_000
 _MANY_ORGANIZATIONS = 100
 _FEW = 10_000
 

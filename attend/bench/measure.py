@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -27,6 +27,11 @@ class Size:
     calls: int
     steady_seconds: int
     members: int
+    students: int
+    checkins: int
+    pushes: int
+    push_batches: int
+    sends: int
     rounds: int = 3
 
 
@@ -36,7 +41,7 @@ SIZES = {
         Size(
             "smoke",
             people=2_000,
-            scheduled_people=5_000,
+            scheduled_people=30_000,
             rows=1_000,
             many_rows=2_000,
             activities=4_000,
@@ -45,6 +50,11 @@ SIZES = {
             calls=60,
             steady_seconds=2,
             members=2_000,
+            students=500,
+            checkins=20_000,
+            pushes=20_000,
+            push_batches=1,
+            sends=300,
         ),
         Size(
             "small",
@@ -58,6 +68,11 @@ SIZES = {
             calls=300,
             steady_seconds=25,
             members=100_000,
+            students=10_000,
+            checkins=500_000,
+            pushes=200_000,
+            push_batches=20,
+            sends=20_000,
         ),
         Size(
             "full",
@@ -71,9 +86,16 @@ SIZES = {
             calls=1_000,
             steady_seconds=25,
             members=500_000,
+            students=50_000,
+            checkins=5_000_000,
+            pushes=200_000,
+            push_batches=20,
+            sends=50_000,
         ),
     )
 }
+# Only the panel has a larger one.
+SIZES["vast"] = replace(SIZES["full"], name="vast", checkins=20_000_000)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ TABLES = (
 EFFECTS = (
     "public.notifications",
     "private.outbox",
+    "private.outbox_devices",
+    "private.outbox_history",
     "private.cooldowns",
     "private.scenario_marks",
     "private.statistics_marks",
@@ -83,13 +85,15 @@ where u.n %% 50 = 0
 """
 
 
-def load(admin: psycopg.Connection[Any], people: int, organizations: int = 1) -> None:
+def load(
+    admin: psycopg.Connection[Any], people: int, organizations: int = 1, due_per_mille: int = DUE_PER_MILLE
+) -> None:
     """Replaces everything by `people`, spread evenly. `admin` is a superuser's autocommit connection."""
     admin.execute("set statement_timeout = 0")
     clear_effects(admin)
     admin.execute("truncate public.organizations cascade")
     admin.execute("truncate private.runs, private.run_slices, private.webhook_deliveries")
-    numbers = {"people": people, "organizations": organizations, "due_per_mille": DUE_PER_MILLE}
+    numbers = {"people": people, "organizations": organizations, "due_per_mille": due_per_mille}
     admin.execute("set session_replication_role = replica")
     for statement in (_ORGANIZATIONS, _TYPES, _RULES, _CLOCKS, _USERS, _ACTIVITIES, _STATISTICS, _OPT_OUTS):
         admin.execute(statement.encode(), numbers)

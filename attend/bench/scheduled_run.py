@@ -16,7 +16,7 @@ from attend.stack.errors import StackError
 
 TABLE = "scenarios"
 # The engine's default; so that SQL and function do the same transactions.
-CHUNK = 2_000
+CHUNK = 10_000
 _MEMORY_ALLOWED_MB = 20
 # When each chunk was committed, to the moment its people were counted.
 _REMEMBER_CHUNKS = """

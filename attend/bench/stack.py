@@ -67,7 +67,7 @@ class Whole:
     def megabytes(self, function: str = ENGINE) -> float:
         """Resident memory of a function's worker; the server's own process, which only forks, does not count."""
         server = self.stack.pid(function)
-        return max(_resident_megabytes(pid) for pid in _children(server) or [server])
+        return max(resident_megabytes(pid) for pid in _children(server) or [server])
 
 
 @contextmanager
@@ -91,7 +91,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for children in listed for child in children.read_text().split()]
 
 
-def _resident_megabytes(pid: int) -> float:
+def resident_megabytes(pid: int | str = "self") -> float:
+    """Resident memory of a process; without one, of this."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

@@ -35,9 +35,9 @@ class Workplace:
         connection.execute("set statement_timeout = 0")
         return connection
 
-    def load(self, people: int, organizations: int = 1) -> None:
+    def load(self, people: int, organizations: int = 1, due_per_mille: int = population.DUE_PER_MILLE) -> None:
         """Fills the database anew (`population.load`)."""
-        population.load(self.admin, people, organizations)
+        population.load(self.admin, people, organizations, due_per_mille)
 
     def value(self, query: str, *params: object) -> Any:
         """The first column of the first row, as `postgres`."""

@@ -215,7 +215,14 @@ class Desk:
             raise StoryFailed(f"{method} /rest/v1/{path} was answered {answer.status_code}: {answer.text[:300]}")
         return answer.json()
 
-    def request(self, token: str, method: str, path: str, body: object) -> httpx.Response:
+    def read(self, token: str, path: str) -> list[dict[str, Any]]:
+        """What a person reads through the API. Raises StoryFailed when it is refused."""
+        answer = self.request(token, "GET", path)
+        if not answer.is_success:
+            raise StoryFailed(f"GET /rest/v1/{path} was answered {answer.status_code}: {answer.text[:300]}")
+        return answer.json()
+
+    def request(self, token: str, method: str, path: str, body: object = None) -> httpx.Response:
         """A person's own request to the API, whatever comes of it."""
         headers = {
             "apikey": self.stack.keys.publishable,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from attend.demo.calendar import ecuadorian_season, guayaquil, norwegian_season, oslo
 from attend.demo.cast import LEADS, Member, make_members, make_staff, new_id, preferences_of
+from attend.demo.congregation import gather
 from attend.demo.model import (
     Activity,
     Certificate,
@@ -73,7 +74,7 @@ class _Filled:
 
 
 def generate(seed: int, now: datetime, mentors: int = 200, others: int = 64) -> DemoData:
-    """Makes two organisations: the demo's with `mentors` peer mentors, and one whose people must not be mixed in.
+    """Makes two programmes, the demo's with `mentors` peer mentors and one that must not be mixed in, and a church.
 
     Pure. `now` must be aware, and not in the future of the database's clock, which refuses completed activities there.
 
@@ -103,6 +104,7 @@ def generate(seed: int, now: datetime, mentors: int = 200, others: int = 64) -> 
         certificates=tuple(certificate for c in chapters for certificate in c.certificates),
         drafts=_drafts(chapters[0].organization, chapters[1].organization, milestone_of(now)),
         casting=casting,
+        church=gather(random.Random(f"{seed}/church"), now),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from attend.demo.model import DemoData
+from attend.demo.model import Church, DemoData
 
 
 def load(connection: Connection[Any], data: DemoData) -> dict[str, int]:
@@ -19,6 +19,13 @@ def load(connection: Connection[Any], data: DemoData) -> dict[str, int]:
         for table, columns, rows in _tables(data):
             written[table] = _copy(connection, table, columns, rows)
     return written
+
+
+def load_church(connection: Connection[Any], church: Church) -> None:
+    """Writes the organisation and those who work for it, who enter everything else themselves."""
+    _copy(connection, *_plain("organizations", "id, name, time_zone, created_at", [church.organization]))
+    columns = "organization_id, id, full_name, role, joined_at"
+    _copy(connection, *_plain("users", columns, [church.admin, *church.servants]))
 
 
 def _tables(data: DemoData) -> Iterable[tuple[str, Sequence[str], Iterable[Sequence[Any]]]]:

@@ -4,7 +4,7 @@ A reader who wants to know what should happen to these people needs nothing but 
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -103,6 +103,45 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """A row of public.families."""
+
+    organization_id: UUID
+    id: UUID
+    name: str
+    assigned_servant_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A row of public.people."""
+
+    organization_id: UUID
+    id: UUID
+    family_id: UUID
+    full_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Church:
+    """A congregation, and what is entered of who came; the end of the story tells what was wrong about it."""
+
+    organization: Organization
+    admin: Person
+    servants: tuple[Person, Person]
+    families: tuple[Family, ...]
+    members: tuple[Member, ...]
+    sundays: tuple[date, ...]
+    attendance: dict[tuple[UUID, date], str]
+    casting: dict[UUID, str]
+    """Which part a member was given: the generator's intention, as for the programme's people."""
+
+    def cast(self, part: str) -> Member:
+        """The first who was given a part."""
+        return next(member for member in self.members if self.casting[member.id] == part)
+
+
+@dataclass(frozen=True, slots=True)
 class DemoData:
     """Everything one seed makes, as it stands at `now`.
 
@@ -120,6 +159,7 @@ class DemoData:
     certificates: tuple[Certificate, ...]
     drafts: tuple[Draft, ...]
     casting: dict[UUID, str]
+    church: Church
 
     @property
     def organization(self) -> Organization:

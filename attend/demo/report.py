@@ -224,8 +224,82 @@ class Later(BaseModel):
     seconds: float
 
 
+class Case(BaseModel):
+    """A row of public.pastoral_cases."""
+
+    id: UUID
+    person_id: UUID
+    full_name: str
+    assigned_servant_id: UUID | None
+    servant: str | None
+    status: str
+    priority: str
+    absences: int
+    absent_since: date
+    withdrawn_reason: str | None
+
+
+class CaseNews(BaseModel):
+    """A notification of a case, as its servant reads it."""
+
+    id: UUID
+    servant: str
+    person_id: UUID
+    full_name: str
+    """Who is to be asked after."""
+    event: str
+
+
+class CareStep(BaseModel):
+    """Somebody of the church writes something through the API with their own sign-in, and the hook works."""
+
+    who: str
+    did: str
+    """As it follows the name in a sentence."""
+    records: list[dict[str, Any]]
+    """Attendance that was written, as the API returned it."""
+    cases: list[Case]
+    """All of them afterwards, as an administrator reads them."""
+    listed: dict[UUID, list[UUID]]
+    """The people on each servant's own list afterwards."""
+    told: list[CaseNews]
+    """What servants have been told since the step before."""
+    taken_back: list[UUID]
+    """Notifications that they no longer see."""
+    seconds: float
+    """From the request (the last of several) until the hook's work shows."""
+
+
+class Refusal(BaseModel):
+    """Something that nobody can enter, and what the API says of it."""
+
+    what: str
+    status: int
+    code: str
+    message: str
+
+
+class Cared(BaseModel):
+    """A church: three missed services, a case on the shepherd's list, a home visit, a return, a correction."""
+
+    chapter: Literal["cared"] = "cared"
+    organization_id: UUID
+    organization: str
+    time_zone: str
+    admin: str
+    servants: dict[UUID, str]
+    families: list[dict[str, Any]]
+    people: list[dict[str, Any]]
+    """In the end, with what attendance says of them."""
+    steps: list[CareStep]
+    refused: list[Refusal]
+    trail: int
+    """Changes of cases in the audit trail."""
+    seconds: float
+
+
 type Chapter = (
-    Started | Imported | Foreseen | Milestones | Certificates | Happened | Explained | Swept | Limited | Later
+    Started | Imported | Foreseen | Milestones | Certificates | Happened | Explained | Swept | Limited | Later | Cared
 )
 
 
@@ -247,4 +321,5 @@ class DemoReport(BaseModel):
     limited: Limited
     later: list[Later]
     swept: list[Swept]
+    cared: Cared
     seconds: float

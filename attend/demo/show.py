@@ -9,6 +9,8 @@ from rich.text import Text
 from attend.demo.desk import count
 from attend.demo.model import DemoData
 from attend.demo.report import (
+    Cared,
+    CareStep,
     Certificates,
     Chapter,
     Counts,
@@ -44,7 +46,7 @@ class Screen:
         match chapter:
             case Started():
                 self._title("A stack of its own", chapter.seconds)
-                self._say(f"Postgres, gateway, cron and the function answer at {chapter.api_url}.")
+                self._say(f"Postgres, gateway, cron and the functions answer at {chapter.api_url}.")
             case Imported():
                 self._imported(chapter)
             case Foreseen():
@@ -63,6 +65,8 @@ class Screen:
                 self._limited(chapter)
             case Later():
                 self._later(chapter)
+            case Cared():
+                self._cared(chapter)
 
     def end(self, seconds: float) -> None:
         """The last line."""
@@ -173,6 +177,40 @@ class Screen:
         if by_priority:
             lines.append(f"The certificate went first, the rest is for another day: {_some(by_priority)}.")
         self._say(" ".join(lines))
+
+    def _cared(self, chapter: Cared) -> None:
+        self._title(f"A church: {chapter.organization}", chapter.seconds)
+        missed, given, visited, back, corrected = chapter.steps
+        self._say(
+            f"{chapter.admin}, its administrator, enters {len(chapter.families)} families with {len(chapter.people)}"
+            f" people; {' and '.join(chapter.servants.values())} are their servants. {missed.who} {missed.did},"
+            f" {len(missed.records)} records. {_seconds(missed.seconds)} after the third, whoever has missed all three"
+            " is on the list of their family's servant, and on no other's:"
+        )
+        table = self._table("who", "on the list of", "after three", "in the end", "because")
+        ends = {case.id: case for case in corrected.cases}
+        whose = {case.id: case for case in given.cases}
+        for case in missed.cases:
+            end = ends[case.id]
+            because = end.withdrawn_reason or ("a servant closed it" if end.status == "closed" else "still away")
+            servant = case.servant or f"nobody, then {whose[case.id].servant}"
+            table.add_row(case.full_name, servant, f"{case.status} {case.priority}", end.status, because)
+        self._print(table)
+        for step, then in (
+            (given, f"who is told ({_seconds(given.seconds)})"),
+            (visited, "and the case is in progress"),
+            (back, f"and whoever came is marked as returned ({_seconds(back.seconds)}); the servant closes the case"),
+            (corrected, f"so the case was none: withdrawn, and its notification too ({_seconds(corrected.seconds)})"),
+        ):
+            self._step(step, then)
+        refused = "; ".join(f"{r.what}: {r.status}" for r in chapter.refused)
+        self._say(f"Refused: {refused}. The audit trail has {chapter.trail} changes, with who made each.")
+
+    def _step(self, step: CareStep, then: str) -> None:
+        text = Text()
+        text.append(step.who, style="bold")
+        text.append(f" {step.did}, {then}.")
+        self._print(text)
 
     def _preview(self, preview: Previewed, how: str) -> None:
         names = {"skip": "skip", "all": "all", "spread": "spread over a week"}

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from attend.demo import loading
+from attend.demo.care import Care
 from attend.demo.desk import TICK_JOB, Desk
 from attend.demo.events import Events
 from attend.demo.evidence import Evidence, insist
@@ -68,6 +69,7 @@ class Story:
         for at in weeks:
             yield self.later(at)
         yield self.swept_by_the_clock(weeks[-1])
+        yield Care(self.desk).tell()
 
     def imported(self) -> Imported:
         """Writes everything but the rules, and waits for the hooks: an import by itself tells nobody anything."""

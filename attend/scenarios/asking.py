@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,12 +121,15 @@ def _list(found: Sequence[Organization | Person]) -> str:
     return ", ".join(str(one.id) for one in found[:10]) + (", and others" if len(found) > 10 else "")
 
 
-def refusal(error: AttendError) -> StackError | None:
-    """What a refusal of the rules in SQL means to whoever typed. None: it is no refusal."""
+def refusal(error: AttendError, also: Mapping[str, tuple[str, str]] | None = None) -> StackError | None:
+    """What a refusal of the rules in SQL means to whoever typed. None: it is no refusal.
+
+    `also`: sentences of another part, a message and what to do, by code.
+    """
     if not isinstance(error, Refused):
         return None
     details: dict[str, Any] = error.details if isinstance(error.details, dict) else {}
-    told = _REFUSALS.get(error.code)
+    told = {**_REFUSALS, **(also or {})}.get(error.code)
     if told is None:
         return BadInput(error.message, json.dumps(details) if details else "")
     message, hint = told

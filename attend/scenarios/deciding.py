@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from attend.api import WHERE, AsJson, BadInput, Project
+from attend.api import WHERE, AsJson, Project
 from attend.scenarios import guard, tables, words
 from attend.scenarios.answers import Decided, Organization, Quarantined
 from attend.scenarios.asking import OfOrganization, converse, find_organization, find_person
@@ -36,18 +36,11 @@ def decide(
         ids = [(await find_person(store, named, whose)).id for named in user or []]
         people = len(ids) if user else await store.count_people(whose.id)
         if not yes:
-            _confirm(f"Evaluate {tables.people(people)} of {whose.name} now, and tell whoever is to be told?")
+            question = f"Evaluate {tables.people(people)} of {whose.name} now, and tell whoever is to be told?"
+            guard.confirm(question, "`attend dry-run` shows what would happen.")
         return await store.decide(whose.id, ids) if user else await _decide_everybody(store, whose, people)
 
     _tell(converse(project, ask), as_json=as_json)
-
-
-def _confirm(question: str) -> None:
-    if not guard.on_terminal():
-        raise BadInput(
-            f"{question} Nobody is here to be asked.", "Say --yes. `attend dry-run` shows what would happen."
-        )
-    typer.confirm(question, abort=True, err=True)
 
 
 async def _decide_everybody(store: OperatorStore, whose: Organization, people: int) -> Decided:

@@ -48,6 +48,13 @@ def on_terminal() -> bool:
     return sys.stdin.isatty()
 
 
+def confirm(question: str, look_first: str) -> None:
+    """Asks before something with effects. Raises BadInput where nobody is there: then `look_first` says what to do."""
+    if not on_terminal():
+        raise BadInput(f"{question} Nobody is here to be asked.", f"Say --yes. {look_first}")
+    typer.confirm(question, abort=True, err=True)
+
+
 async def save(
     store: OperatorStore, organization: Organization, draft: Mapping[str, Any], said: Acknowledged, before: Rule | None
 ) -> Rule:

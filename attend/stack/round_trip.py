@@ -8,10 +8,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 import psycopg
+from pydantic import SecretStr
 from standardwebhooks import Webhook
+
+from shared.webhooks import parse_secrets, sign
 
 _FUNCTION = "scenario-trigger-engine"
 # Above the connect time-out of a host name that does not resolve inside a container.
@@ -77,6 +81,68 @@ def call_as_the_triggers_do(connection: psycopg.Connection[Any], base_url: str) 
     if row is None:
         return Attempt(base_url, None, "the database could not sign; see its log", 0.0)
     return _outcome(connection, row[0], base_url)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function said of itself, as the database heard it. `status` None: nothing answered, `problem` says why.
+
+    `body` is the JSON object it answered with, if it was one; `ahead_seconds` is how far its clock is before the
+    database's, by the Date of its answer: to a second, and to the time the answer took.
+    """
+
+    status: int | None
+    body: dict[str, Any]
+    problem: str = ""
+    ahead_seconds: float | None = None
+    was_sent: bool = True
+
+
+def ask(connection: psycopg.Connection[Any], url: str, secret: str) -> Answer:
+    """Has the database GET a function's own health, signed by its clock. Changes nothing. `connection` is autocommit.
+
+    Raises:
+        SettingInvalid: the secret is none.
+    """
+    (webhook,) = parse_secrets("attend_webhook_secret", SecretStr(secret))
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None  # noqa: S101 - a select without from has a row
+    headers = sign(webhook, b"", webhook_id=f"msg_{secrets.token_hex(12)}", at=row[0])
+    try:
+        request = connection.execute(
+            "select net.http_get(%s, headers := %s::jsonb, timeout_milliseconds := 8000)", (url, json.dumps(headers))
+        ).fetchone()
+    except psycopg.errors.InternalError:
+        return Answer(None, {}, "the address is malformed")
+    assert request is not None  # noqa: S101 - as above
+    query = (
+        "select r.status_code, coalesce(r.error_msg, ''), r.content, r.created, r.headers"
+        " from net._http_response r where r.id = %s"
+    )
+    deadline = time.monotonic() + _WAIT_SECONDS + 2.0
+    while time.monotonic() < deadline:
+        answered = connection.execute(query, (request[0],)).fetchone()
+        if answered is not None:
+            status, problem, content, created, given = answered
+            return Answer(status, _json_object(content), problem, _ahead(given or {}, created))
+        time.sleep(0.02)
+    return Answer(None, {}, "pg_net sent nothing; its worker does not run", was_sent=False)
+
+
+def _json_object(content: str | None) -> dict[str, Any]:
+    try:
+        read = json.loads(content or "")
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+
+
+def _ahead(headers: dict[str, str], at: datetime) -> float | None:
+    dates = [value for name, value in headers.items() if name.lower() == "date"]
+    try:
+        return (parsedate_to_datetime(dates[0]) - at).total_seconds() if dates else None
+    except ValueError:
+        return None
 
 
 def _outcome(connection: psycopg.Connection[Any], request: int, base_url: str) -> Attempt:

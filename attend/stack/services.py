@@ -139,6 +139,11 @@ def function_folders(project: Path) -> dict[str, Path]:
     return {main.parent.name.replace("_", "-"): main for main in mains}
 
 
+def push_provider() -> dict[str, str]:
+    """In development nobody's phone rings, unless ATTEND_PUSH_PROVIDER says otherwise (empty: pushes are sent)."""
+    return {"ATTEND_PUSH_PROVIDER": os.environ.get("ATTEND_PUSH_PROVIDER", "console")}
+
+
 def function(name: str, main: Path, port: int, log: Path, environment: dict[str, str]) -> Service:
     """A real functions-framework process, as it would run in production."""
     command = [sys.executable, "-m", "functions_framework"]

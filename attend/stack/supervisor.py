@@ -152,6 +152,7 @@ class Supervisor:
             "SUPABASE_URL": self.state.api_url,
             "SUPABASE_SECRET_KEY": self.keys.secret,
             "ATTEND_WEBHOOK_SECRET": self.state.webhook_secret,
+            **services.push_provider(),
         }
         for name in wanted:
             log = self.logs / f"{name}.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,11 @@ from tests.support.database import Database
 pytestmark = pytest.mark.embedded
 # An organisation has a handful of these, so that reading all of them is no growth.
 _FEW = {"scenario_rules"}
+# The state that an autovacuum leaves which comes in the middle of a long insert.
+_MAKE_YOUNG = """
+update pg_class set reltuples = 0, relpages = 1
+where relkind = 'r' and relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+"""
 
 _REFERENCED_KEYS = f"""
 select distinct c.confrelid::regclass::text as referenced,
@@ -27,7 +33,7 @@ select distinct c.confrelid::regclass::text as referenced,
    join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum) as nobody
 from pg_constraint c
 join pg_namespace n on n.oid = c.connamespace
-where c.contype = 'f' and n.nspname in ('public', 'private')
+where c.contype = 'f' and n.nspname in ('public', 'private', 'mgmt')
 """
 
 
@@ -40,11 +46,7 @@ def test_a_foreign_key_is_checked_by_its_key_while_its_rows_are_not_committed(da
     """
     by_less: list[tuple[str, str]] = []
     with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
-        # The state that such an autovacuum leaves.
-        admin.execute(
-            "update pg_class set reltuples = 0, relpages = 1 where relkind = 'r' "
-            "and relnamespace in ('public'::regnamespace, 'private'::regnamespace)"
-        )
+        admin.execute(_MAKE_YOUNG)
         admin.execute("set local enable_seqscan = off")
         for key in database.rows(_REFERENCED_KEYS):
             condition = _index_condition(admin, **key)
@@ -69,3 +71,78 @@ def _index_condition(admin: psycopg.Connection[Any], referenced: str, columns: l
     assert row is not None
     scan = row["QUERY PLAN"][0]["Plan"]["Plans"][0]
     return scan.get("Index Cond", "")
+
+
+_PLANNED = """
+select s.query, s.plans from extensions.pg_stat_statements s
+where s.dbid = (select oid from pg_database where datname = current_database()) and not s.toplevel and s.plans > 3
+"""
+_FORGET = "select extensions.pg_stat_statements_reset(dbid => oid) from pg_database where datname = current_database()"
+_ORGANIZATION = "insert into public.organizations (name) values ('Test') returning id"
+_RULE = """
+insert into public.scenario_rules (organization_id, type, name, is_enabled, informs_coordinators)
+values (%s, %s, 'Rule', true, true)
+"""
+_PEOPLE = """
+insert into public.users (organization_id, full_name, role, joined_at)
+select %s, 'Mentor', 'peer_mentor', now() - interval '2 years' from generate_series(1, 40)
+returning id
+"""
+
+
+def test_what_a_decision_plans_does_not_depend_on_how_many_are_told(database: Database) -> None:
+    """A setting of a function reaches all that it calls, the checks of foreign keys included.
+
+    Under `force_custom_plan` each check was planned anew for each row, and a call for one person spent most of its time
+    on planning.
+    """
+    decide = "select public.evaluate_people(%s, %s) -> 'counts' as counts"
+    with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.execute("set local pg_stat_statements.track = 'all'")
+        admin.execute("set local pg_stat_statements.track_planning = on")
+        (organization,) = (row["id"] for row in admin.execute(_ORGANIZATION))
+        admin.execute(_RULE, (organization, "inactivity"))
+        first, *others = (row["id"] for row in admin.execute(_PEOPLE, (organization,)))
+        admin.execute(decide, (organization, [first]))
+        admin.execute(_FORGET)
+        assert admin.execute(decide, (organization, others)).fetchall() == [{"counts": {"inactivity": {"sent": 39}}}]
+        assert admin.execute(_PLANNED).fetchall() == []
+
+
+def test_plans_that_are_kept_do_not_remember_that_a_table_was_empty(database: Database) -> None:
+    """Of an empty table a scan costs nothing, and the plan would be kept while the table grows."""
+    assert (
+        database.rows(
+            "select p.oid::regprocedure::text as function from pg_proc p "
+            "where 'plan_cache_mode=force_generic_plan' = any (p.proconfig) "
+            "and not 'enable_seqscan=off' = any (p.proconfig)"
+        )
+        == []
+    )
+
+
+def test_a_plan_that_is_kept_finds_everybody_by_their_key_though_it_was_made_while_tables_were_young(
+    database: Database,
+) -> None:
+    """As for foreign keys (above): a probe by the organisation alone would be kept, and read more with every import."""
+    plans: list[str] = []
+    with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.add_notice_handler(lambda notice: plans.extend((notice.message_primary or "").splitlines()))
+        admin.execute("load 'auto_explain'")
+        for setting in ("log_nested_statements = on", "log_min_duration = 0", "log_parameter_max_length = 0"):
+            admin.execute(f"set local auto_explain.{setting}".encode())
+        (organization,) = (row["id"] for row in admin.execute(_ORGANIZATION))
+        for scenario in ("inactivity", "milestone", "certification_expiry"):
+            admin.execute(_RULE, (organization, scenario))
+        people = [row["id"] for row in admin.execute(_PEOPLE, (organization,))]
+        admin.execute(_MAKE_YOUNG)
+        admin.execute("set local client_min_messages = log")
+        admin.execute("select public.evaluate_people(%s, %s)", (organization, people))
+        admin.execute("set local client_min_messages = notice")
+    scans = [
+        (scan, condition) for scan, condition in pairwise(plans) if "Index Cond: " in condition and "$" in condition
+    ]
+    assert len(scans) > 20
+    assert [
+        s for s in scans if re.search(r"Cond: \(organization_id = [^ ]+\)$", s[1]) and " on scenario_rules " not in s[0]
+    ] == []

@@ -36,7 +36,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]
 def test_every_figure_has_the_fields_that_commits_are_compared_by(written: list[dict[str, object]]) -> None:
     assert all(set(figure) == FIELDS for figure in written)
     assert {figure["size"] for figure in written} == {"smoke"}
-    assert {figure["table"] for figure in written} == {"scenarios", "statistics", "care", "path"}
+    assert {figure["table"] for figure in written} == {"scenarios", "statistics", "care", "panel", "outbox", "path"}
     assert all(count == 1 for count in Counter(figure["case"] for figure in written).values())
 
 
@@ -75,6 +75,24 @@ def test_every_figure_is_a_ratio_against_a_limit(written: list[dict[str, object]
         "cases, first night",
         "cases, next night",
         "engagement scores",
+        "engagement_inactive_roster_v, of the 200 ms owed",
+        "engagement_student_activity_v, against its floor",
+        "engagement_recent_reactivated_14d_v, of",
+        "engagement_session_frequency_30d_v, of",
+        "engagement_daypart_retention_v, of",
+        "engagement_dual_risk_students_v, of",
+        "engagement_dau_90d_v, of",
+        "slowest view, a school of 50 beside",
+        "slowest view, a school of 500 beside",
+        "one check-in, against no trigger",
+        "check-ins in one statement, against no trigger",
+        "claimed, judged, worded and recorded, against two plain updates",
+        "against two updates and what it must read and write",
+        "by 4 workers at once",
+        "a batch of the last fifth",
+        "one push to a service of 50 ms",
+        "what they could take at most",
+        "memory while sending",
     ],
 )
 def test_the_case_that_is_owed_is_measured(written: list[dict[str, object]], words: str) -> None:

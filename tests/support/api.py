@@ -32,9 +32,15 @@ class ScriptedApi:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.requests: list[httpx.Request] = []
         self._replies: dict[str, list[Reply]] = defaultdict(list)
+        self._otherwise: list[Reply] = []
 
     def on(self, operation: str, *replies: Reply) -> ScriptedApi:
         self._replies[operation] = list(replies)
+        return self
+
+    def otherwise(self, *replies: Reply) -> ScriptedApi:
+        """Answers every operation that is not scripted."""
+        self._otherwise = list(replies)
         return self
 
     def called(self, operation: str) -> list[dict[str, Any]]:
@@ -50,7 +56,7 @@ class ScriptedApi:
         params = json.loads(request.content) if request.content else dict(request.url.params)
         self.requests.append(request)
         self.calls.append((operation, params))
-        replies = self._replies[operation]
+        replies = self._replies[operation] or self._otherwise
         assert replies, f"nothing is scripted for {operation}"
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
         if callable(reply):

@@ -16,6 +16,14 @@ WEBHOOK_SECRET = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiAzMiBieXRlcyE="
 SHARED_SECRET = "a shared secret of the dashboard"
 
 
+def is_error(response: httpx.Response, status: int, code: str) -> None:
+    """Assert that it is an error of ours, in the one shape that all of them have."""
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"code", "message", "details", "hint"}
+    assert response.json()["code"] == code
+    assert response.headers["content-type"] == "application/json"
+
+
 @dataclass
 class Function:
     """Sends events to a function over HTTP."""

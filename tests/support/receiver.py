@@ -24,16 +24,19 @@ class Received:
 
 
 class Receiver:
-    """Listens on a free port. The query chooses the answer: `?status=500`, `?sleep=2` (seconds before it)."""
+    """Listens on a free port. The query chooses the answer: `?status=500`, `?sleep=2` (seconds before it).
 
-    def __init__(self) -> None:
+    `ahead_seconds` is how far its clock is wrong, as its Date header tells.
+    """
+
+    def __init__(self, ahead_seconds: float = 0.0) -> None:
         self.requests: list[Received] = []
         # Beside a database in a container, the receiver must listen where that container can reach it.
         in_container = os.environ.get("ATTEND_STACK") == "supabase"
         default = "host.docker.internal" if in_container else "127.0.0.1"
         self._host = os.environ.get("ATTEND_CONFORMANCE_RECEIVER_HOST", default)
         bind = "127.0.0.1" if self._host == "127.0.0.1" else "0.0.0.0"
-        self._server = _Server((bind, 0), _handler(self.requests))
+        self._server = _Server((bind, 0), _handler(self.requests, ahead_seconds))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self, path: str = "/") -> str:
@@ -66,8 +69,11 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 1024
 
 
-def _handler(requests: list[Received]) -> type[BaseHTTPRequestHandler]:
+def _handler(requests: list[Received], ahead_seconds: float) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string((time.time() if timestamp is None else timestamp) + ahead_seconds)
+
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             requests.append(Received(self.command, self.path, dict(self.headers.items()), body))

@@ -18,7 +18,8 @@ ORDER_IN_FEATURE = ("types.sql", "functions/*.sql", "tables.sql", "views/*.sql")
 
 # Rows that belong to the schema: without them nothing runs.
 ROWS_OF_THE_SCHEMA = (
-    "select 'private.schedules', to_jsonb(s) from private.schedules s order by s.name",
+    # When it was added is the database's.
+    "select 'private.schedules', to_jsonb(s) - 'added_at' from private.schedules s order by s.name",
     "select 'private.bells', to_jsonb(b) from private.bells b order by b.function_name",
     # Its number, database and port are the server's.
     "select 'cron.job', to_jsonb(j) - '{jobid,database,nodeport}'::text[] from cron.job j order by j.jobname",

@@ -30,11 +30,13 @@ create table public.users (
   away_until timestamptz,
   time_zone text constraint user_time_zone_is_known check (private.is_time_zone(time_zone)),
   created_at timestamptz not null default now(),
+  language text constraint user_language_is_well_formed check (private.is_language(language)),
   primary key (organization_id, id),
   constraint away_until_is_after_away_from check (away_until > away_from),
   constraint away_until_needs_away_from check (away_until is null or away_from is not null)
 );
 comment on table public.users is 'A person of an organisation, with or without a login. One organisation for life.';
+comment on column public.users.language is 'BCP 47, such as nb or es-MX: what they are told in. Null: the organisation''s setting "language", else English.';
 comment on column public.users.away_until is 'Exclusive end of the absence. Null with away_from set: away until further notice.';
 -- The interfaces of the scenario engine name a person by id alone, and look the organisation up here.
 create index users_id on public.users (id);
@@ -87,6 +89,18 @@ create table private.bells (
 );
 comment on table private.bells is 'When each function was last rung by a writer, and how often.';
 comment on column private.bells.rung_again_at is 'When a drain last rang once more, for those who stayed silent (private.ring_again).';
+
+-- A row a ring and not a counter: counting would lock a row that writers wait for at their commit.
+create table private.rings (
+  bell_id text primary key,
+  function_name text not null,
+  request_id bigint not null,
+  rung_at timestamptz not null default clock_timestamp()
+);
+comment on table private.rings is
+  'Every call that was queued for a function, for a day. One that was handled has its id in private.webhook_deliveries.';
+comment on column private.rings.request_id is 'Its id in pg_net''s queue while it waits there.';
+create index rings_of_function on private.rings (function_name, rung_at);
 
 create table private.webhook_deliveries (
   id text primary key,
@@ -141,9 +155,15 @@ create table private.schedules (
   last_rung_at timestamptz,
   last_started_at timestamptz,
   last_succeeded_at timestamptz,
-  last_result jsonb
+  last_result jsonb,
+  function_name text,
+  window_length interval constraint window_is_positive check (window_length > interval '0'),
+  added_at timestamptz not null default now()
 );
 comment on column private.schedules.expected_interval is 'How often it is due; null: only when somebody asks for it.';
+comment on column private.schedules.function_name is 'The function that it rings; null: it works in SQL alone.';
+comment on column private.schedules.window_length is 'How long it may take from start to success; null: until it is due again.';
+comment on column private.schedules.added_at is 'From when on it can be late.';
 comment on table private.schedules is 'Every schedule with what is expected of it and what it last did.';
 
 alter table public.organizations enable row level security;
@@ -152,6 +172,7 @@ alter table public.users enable row level security;
 alter table public.user_logins enable row level security;
 alter table public.invitations enable row level security;
 alter table private.bells enable row level security;
+alter table private.rings enable row level security;
 alter table private.webhook_deliveries enable row level security;
 alter table private.runs enable row level security;
 alter table private.run_slices enable row level security;
@@ -187,16 +208,17 @@ create policy "admins read invitations" on public.invitations for select to auth
 
 revoke all on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations
   from public, anon, authenticated, service_role;
-revoke all on private.bells, private.webhook_deliveries, private.runs, private.run_slices, private.schedules
+revoke all on private.bells, private.rings, private.webhook_deliveries, private.runs, private.run_slices, private.schedules
   from public, anon, authenticated, service_role;
 
 grant select on public.organizations, public.users, public.user_logins, public.invitations to authenticated;
 -- Only these columns: role, organisation, activity and dates of joining are not the person's to change.
-grant update (time_zone, away_from, away_until) on public.users to authenticated;
+grant update (time_zone, away_from, away_until, language) on public.users to authenticated;
 grant select, insert, update, delete on public.org_settings_kv to authenticated;
 grant select, insert, update, delete
   on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations to service_role;
 grant select, update on private.bells to service_role;
+grant select on private.rings to service_role;
 grant select, insert on private.webhook_deliveries to service_role;
 grant select, insert, update on private.runs to service_role;
 grant select, insert, update, delete on private.run_slices to service_role;

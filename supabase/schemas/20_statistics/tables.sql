@@ -54,8 +54,11 @@ create index idx_activity_statistics_computed_at on public.activity_statistics (
 -- What the scenario engine reads of everybody, without touching the table.
 create index activity_statistics_last_activity on public.activity_statistics (organization_id, user_id)
   include (last_activity_date) where period_type = 'all_time';
--- Whose last activity lies in a range.
-create index activity_statistics_quiet on public.activity_statistics (organization_id, last_activity_date) where period_type = 'all_time';
+-- Whose last activity lies in a range, and who has none. (Two, so that neither serves who looks one person up.)
+create index activity_statistics_quiet on public.activity_statistics (organization_id, last_activity_date) include (user_id)
+  where period_type = 'all_time' and last_activity_date is not null;
+create index activity_statistics_never_active on public.activity_statistics (organization_id, user_id)
+  where period_type = 'all_time' and last_activity_date is null;
 -- Whose streak decays at midnight.
 create index activity_statistics_live_streaks on public.activity_statistics (last_activity_date)
   where period_type = 'all_time' and streak_days > 0;

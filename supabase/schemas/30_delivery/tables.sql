@@ -64,15 +64,112 @@ create table private.outbox (
   state public.outbox_state not null default 'pending',
   created_at timestamptz not null default now(),
   release_at timestamptz not null default now(),
+  next_attempt_at timestamptz not null default now(),
+  rings boolean not null default false,
+  holder uuid,
+  lease integer not null default 0,
+  attempts integer not null default 0 constraint attempts_are_not_negative check (attempts >= 0),
+  last_error text,
+  skipped_reason text constraint skipped_reason_is_known
+    check (skipped_reason in ('retracted', 'opted_out', 'person_inactive', 'stale', 'condition_gone', 'no_device')),
+  settled_at timestamptz,
   primary key (organization_id, id),
   -- The person follows from the notification, whose own reference guards it.
   foreign key (organization_id, notification_id) references public.notifications (organization_id, id) on delete cascade,
-  constraint outbox_one_per_notification_and_channel unique (organization_id, notification_id, channel)
+  constraint outbox_one_per_notification_and_channel unique (organization_id, notification_id, channel),
+  constraint skipped_says_why check ((state = 'skipped') = (skipped_reason is not null)),
+  constraint claimed_has_a_holder check (state <> 'claimed' or holder is not null)
 );
 comment on table private.outbox is 'What is to be sent outside, written in the transaction that decided it.';
-comment on column private.outbox.release_at is 'Not to be sent before: the end of the quiet hours it fell into.';
+comment on column private.outbox.release_at is 'Not to be sent before: the end of the quiet hours it fell into. From here its deadline is counted.';
+comment on column private.outbox.next_attempt_at is 'When a dispatcher may take it: at its release, for its next attempt, or, claimed, when the lease of its holder ends.';
+comment on column private.outbox.rings is 'The first of its transaction that may go at once: at commit it rings the bell.';
+comment on column private.outbox.holder is 'Who claimed it last.';
+comment on column private.outbox.lease is 'Counts the claims. Outcomes name the one they belong to, so that whoever lost it records nothing.';
+comment on column private.outbox.attempts is 'How often outcomes were recorded. A dispatcher that died has not attempted: the deadline bounds those.';
+comment on column private.outbox.settled_at is 'When it became sent, skipped or dead.';
 -- What can still be taken back.
-create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred');
+create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred', 'failed');
+-- What a dispatcher takes next, of whatever organisation.
+create index outbox_due on private.outbox (next_attempt_at) where state in ('pending', 'deferred', 'failed', 'claimed');
+-- What somebody should look at.
+create index outbox_dead on private.outbox (organization_id, created_at) where state = 'dead';
+
+create table private.outbox_devices (
+  organization_id uuid not null,
+  outbox_id uuid not null,
+  device_id uuid not null,
+  verdict text not null constraint verdict_is_known check (verdict in ('sent', 'device_gone', 'retry', 'refused')),
+  attempts integer not null default 1,
+  provider_id text,
+  reason text,
+  attempted_at timestamptz not null,
+  receipt_due_at timestamptz,
+  primary key (organization_id, outbox_id, device_id),
+  foreign key (organization_id, outbox_id) references private.outbox (organization_id, id) on delete cascade,
+  constraint receipts_are_asked_for_by_id check (receipt_due_at is null or provider_id is not null)
+);
+comment on table private.outbox_devices is
+  'What became of a push on each device it was tried on: whoever has it is not sent it again. The device is no reference, so that the outcome outlives it.';
+comment on column private.outbox_devices.provider_id is 'The message''s name at the provider.';
+comment on column private.outbox_devices.receipt_due_at is 'When to ask the provider what became of it. Null: there is nothing (more) to ask.';
+create index outbox_devices_receipts on private.outbox_devices (receipt_due_at) where receipt_due_at is not null;
+
+create table private.outbox_history (
+  organization_id uuid not null,
+  id bigint generated always as identity,
+  outbox_id uuid not null,
+  event text not null constraint event_is_known
+    check (event in ('quiet_hours', 'capped', 'failed', 'dead', 'lease_lost', 'given_back', 'retried', 'replayed', 'receipt')),
+  reason text,
+  at timestamptz not null,
+  primary key (organization_id, id),
+  foreign key (organization_id, outbox_id) references private.outbox (organization_id, id) on delete cascade
+);
+comment on table private.outbox_history is 'What happened to a push on its way, beside the ordinary: of one that is sent at once there is nothing to tell.';
+create index outbox_history_outbox_id on private.outbox_history (organization_id, outbox_id, id) where outbox_id is not null;
+
+create table public.devices (
+  organization_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  provider text not null constraint device_provider_is_known check (provider in ('fcm', 'expo')),
+  platform text not null constraint platform_is_known check (platform in ('ios', 'android', 'web')),
+  token text not null,
+  is_active boolean not null default true,
+  deactivated_at timestamptz,
+  deactivated_reason text,
+  last_seen_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (organization_id, id),
+  foreign key (organization_id, user_id) references public.users (organization_id, id) on delete cascade,
+  constraint token_is_one_device unique (organization_id, provider, token),
+  constraint token_has_the_form_of_its_provider check (private.is_device_token(provider, token)),
+  constraint inactive_devices_say_why check (is_active = (deactivated_at is null) and is_active = (deactivated_reason is null))
+);
+comment on table public.devices is 'Phones and browsers that pushes reach, each by the token its push service gave it. Registered by their owner (public.register_device).';
+comment on column public.devices.last_seen_at is 'When it was last registered.';
+comment on column public.devices.deactivated_reason is 'unregistered (by the person), or what the push service said.';
+-- (Why a condition that is always true: activities_user_id.)
+create index devices_user_id on public.devices (organization_id, user_id) where user_id is not null;
+
+create table public.notification_templates (
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  scenario text not null constraint template_scenario_is_known check (private.is_scenario_type(scenario)),
+  form text not null default 'self',
+  language text not null constraint template_language_is_lower_case_and_well_formed
+    check (language = lower(language) and private.is_language(language)),
+  title text not null constraint title_is_1_to_120_characters check (btrim(title) <> '' and length(title) <= 120),
+  body text not null constraint body_is_1_to_1000_characters check (btrim(body) <> '' and length(body) <= 1000),
+  updated_at timestamptz not null default now(),
+  primary key (organization_id, scenario, form, language),
+  constraint form_belongs_to_the_scenario check (form = any (private.template_forms(scenario)))
+);
+comment on table public.notification_templates is
+  'How an organisation words what it tells people. Where it says nothing, private.default_templates do.';
+comment on column public.notification_templates.form is
+  'Which of the scenario''s texts: self, to the person; coordinator, about somebody else; of a pastoral case, what happened to it.';
+comment on column public.notification_templates.language is 'BCP 47, lower case. A person of es-mx gets es-mx, else es, else the organisation''s language, else en.';
 
 create table private.cooldowns (
   organization_id uuid not null,
@@ -110,6 +207,10 @@ alter table public.notifications enable row level security;
 alter table private.outbox enable row level security;
 alter table private.cooldowns enable row level security;
 alter table private.preference_history enable row level security;
+alter table private.outbox_devices enable row level security;
+alter table private.outbox_history enable row level security;
+alter table public.devices enable row level security;
+alter table public.notification_templates enable row level security;
 
 create policy "people read their own preferences" on public.notification_preferences for select to authenticated
   using (organization_id = (select private.current_organization_id()) and user_id = (select private.current_user_id()));
@@ -129,16 +230,45 @@ create policy "people mark their own notifications" on public.notifications for 
     and retracted_at is null)
   with check (organization_id = (select private.current_organization_id()) and user_id = (select private.current_user_id()));
 
-revoke all on public.notification_preferences, public.notifications from public, anon, authenticated, service_role;
-revoke all on private.outbox, private.cooldowns, private.preference_history from public, anon, authenticated, service_role;
+create policy "people read their own devices" on public.devices for select to authenticated
+  using (organization_id = (select private.current_organization_id()) and user_id = (select private.current_user_id()));
+
+create policy "people read their organisation's templates" on public.notification_templates for select to authenticated
+  using (organization_id = (select private.current_organization_id()));
+create policy "admins add templates" on public.notification_templates for insert to authenticated
+  with check (organization_id = (select private.organization_as('{admin}')));
+create policy "admins change templates" on public.notification_templates for update to authenticated
+  using (organization_id = (select private.organization_as('{admin}')))
+  with check (organization_id = (select private.organization_as('{admin}')));
+create policy "admins remove templates" on public.notification_templates for delete to authenticated
+  using (organization_id = (select private.organization_as('{admin}')));
+
+revoke all on public.notification_preferences, public.notifications, public.devices, public.notification_templates from public, anon, authenticated, service_role;
+revoke all on private.outbox, private.outbox_devices, private.outbox_history, private.cooldowns, private.preference_history
+  from public, anon, authenticated, service_role;
 grant select, insert, update, delete on public.notification_preferences to authenticated, service_role;
 grant select on public.notifications to authenticated;
 grant update (read_at, dismissed_at) on public.notifications to authenticated;
 grant select, insert, update, delete on public.notifications to service_role;
 grant select, insert, update, delete on private.outbox, private.cooldowns to service_role;
 grant select on private.preference_history to service_role;
+grant select, insert, update, delete on private.outbox_devices to service_role;
+grant select, insert on private.outbox_history to service_role;
+grant select on public.devices to authenticated;
+grant select, insert, update, delete on public.devices to service_role;
+grant select, insert, update, delete on public.notification_templates to authenticated, service_role;
 
 create trigger notification_preferences_keep_history after insert or update or delete on public.notification_preferences
   for each row execute function private.keep_preference_history();
 create trigger notification_preferences_retract after insert or update on public.notification_preferences
   for each row when (not new.is_enabled) execute function private.retract_opted_out();
+create trigger notification_templates_check before insert or update on public.notification_templates
+  for each row execute function private.check_template();
+
+-- A trigger of its own: dropping it loses seconds, never a push. Judged as each row is written, so a million rows queue one call.
+create constraint trigger outbox_ring_bell after insert or update on private.outbox
+  deferrable initially deferred
+  for each row when (new.rings and new.state = 'pending')
+  execute function private.ring_bell_at_commit('push-notification-dispatcher', 'public', 'notifications');
+
+insert into private.bells (function_name) values ('push-notification-dispatcher');

@@ -157,7 +157,9 @@ create table public.user_coordinators (
   constraint nobody_coordinates_themselves check (user_id <> coordinator_id)
 );
 comment on table public.user_coordinators is 'Who looks after whom: whom a rule that informs coordinators informs.';
-create index user_coordinators_coordinator_id on public.user_coordinators (organization_id, coordinator_id);
+create index user_coordinators_coordinator_id on public.user_coordinators (organization_id, coordinator_id)
+  -- Always true; keeps it away from who looks up a person's coordinators (see activities_user_id).
+  where coordinator_id is not null;
 
 create table private.held_decisions (
   organization_id uuid not null,

@@ -87,6 +87,10 @@ create type private.claim_outcome as (
   outcome text,
   notification_id uuid,
   cooldown_until timestamptz,
-  look_again_at timestamptz
+  look_again_at timestamptz,
+  rule_id uuid,
+  crossed_at timestamptz,
+  context jsonb
 );
-comment on type private.claim_outcome is 'What became of a claim (private.claim_notifications).';
+comment on type private.claim_outcome is
+  'What became of a claim (private.claim_notifications), with what it was about, so that nobody has to join it to the claims.';

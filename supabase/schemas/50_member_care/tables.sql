@@ -23,6 +23,7 @@ create table public.people (
   absent_since date,
   last_absent_on date,
   created_at timestamptz not null default now(),
+  is_long_absent boolean not null generated always as (consecutive_absences >= 6) stored,
   primary key (organization_id, id),
   foreign key (organization_id, family_id) references public.families (organization_id, id) on delete set null (family_id),
   constraint absences_say_since_when check ((consecutive_absences > 0) = (absent_since is not null)
@@ -34,9 +35,11 @@ comment on table public.people is 'A member of the congregation. (A person of pu
 comment on column public.people.consecutive_absences is 'Absent records after the last day on which they were present or late.';
 comment on column public.people.at_risk_flag is 'Whether that is as many as the setting absence_alert_threshold says (3 unless set).';
 comment on column public.people.last_attendance_at is 'When they checked in, or local midnight of the day, the last time they came.';
+comment on column public.people.is_long_absent is 'Six consecutive absences or more: what makes a case urgent.';
 comment on column public.people.absent_since is 'Day of the first of the consecutive absences; last_absent_on: of the last.';
 create index people_family_id on public.people (organization_id, family_id) where family_id is not null;
-create index people_at_risk on public.people (organization_id, id) where at_risk_flag and status = 'active';
+-- What the night asks of everybody, answered by the index alone. The number of absences is not in it: every absence would be an update of all indexes.
+create index people_at_risk on public.people (organization_id, id) include (is_long_absent) where at_risk_flag and status = 'active';
 
 create table public.services (
   organization_id uuid not null references public.organizations (id) on delete cascade,
@@ -178,7 +181,8 @@ create unique index pastoral_cases_one_open on public.pastoral_cases (organizati
 -- The condition always holds; it keeps the index away from the checks of foreign keys (see activities_user_id).
 create index pastoral_cases_person_id on public.pastoral_cases (organization_id, person_id, opened_at) where person_id is not null;
 create index pastoral_cases_assigned_servant_id on public.pastoral_cases (organization_id, assigned_servant_id) where assigned_servant_id is not null;
-create index pastoral_cases_live on public.pastoral_cases (organization_id, person_id) where status in ('open', 'in_progress', 'returned');
+create index pastoral_cases_live on public.pastoral_cases (organization_id, person_id) include (status, priority, assigned_servant_id)
+  where status in ('open', 'in_progress', 'returned');
 create index pastoral_cases_untold on public.pastoral_cases (organization_id, person_id) where untold is not null;
 
 create table public.pastoral_contacts (

@@ -13,6 +13,7 @@ insert into private.schedules (name, description, expected_interval) values
   ('pastoral-cases', 'Makes, escalates and ends pastoral cases for everybody, through the function pastoral-cases.', interval '1 day'),
   ('care-sweep', 'Rings pastoral-cases for marks that no bell announced.', interval '1 minute'),
   ('engagement-scores', 'Refreshes the engagement scores.', interval '1 day'),
+  ('push-sweep', 'Rings push-notification-dispatcher for what is due: deferred and failed pushes, receipts, and what no bell announced.', interval '1 minute'),
   ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
 
 -- The commits stand here because a routine with its own search_path may not have one.
@@ -50,6 +51,8 @@ $job$);
 select cron.schedule('attend-pastoral-cases', '* 2-5 * * *', $job$select private.tick_cases()$job$);
 select cron.schedule('attend-care-sweep', '* * * * *',
   $job$select private.tick_sweep('care-sweep', 'pastoral-cases', (select min(m.marked_at) from private.care_marks m), 'people')$job$);
+select cron.schedule('attend-push-sweep', '* * * * *',
+  $job$select private.tick_sweep('push-sweep', 'push-notification-dispatcher', private.oldest_push_work(now()), 'notifications')$job$);
 select cron.schedule('attend-engagement-scores', '27 2 * * *', $job$
 do $do$
 begin

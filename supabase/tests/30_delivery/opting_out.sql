@@ -10,15 +10,15 @@ create function tests.notify(p_name text, p_scenario text, p_state text, p_perso
 begin
   insert into public.notifications (organization_id, id, user_id, scenario, subject, triggered_at, is_mandatory)
   values (tests.id(left(p_person, 1)), tests.id(p_name), tests.id(p_person), p_scenario, p_name, now(), p_is_mandatory);
-  insert into private.outbox (organization_id, notification_id, user_id, channel, state)
-  values (tests.id(left(p_person, 1)), tests.id(p_name), tests.id(p_person), 'push', p_state::public.outbox_state);
+  insert into private.outbox (organization_id, notification_id, user_id, channel, state, holder)
+  values (tests.id(left(p_person, 1)), tests.id(p_name), tests.id(p_person), 'push', p_state::public.outbox_state, tests.id('holder'));
 end;
 $$;
 create function tests.renew() returns void language plpgsql as $$
 begin
   delete from public.notification_preferences where user_id in (tests.id('a mentor'), tests.id('a coordinator'));
   delete from public.notifications;
-  perform tests.notify('waiting', 'inactivity', 'pending'), tests.notify('deferred', 'inactivity', 'deferred'), tests.notify('sent', 'inactivity', 'sent'),
+  perform tests.notify('waiting', 'inactivity', 'pending'), tests.notify('failed', 'inactivity', 'failed'), tests.notify('deferred', 'inactivity', 'deferred'), tests.notify('sent', 'inactivity', 'sent'),
     tests.notify('claimed', 'inactivity', 'claimed'), tests.notify('read', 'inactivity', 'pending'), tests.notify('dismissed', 'inactivity', 'deferred'),
     tests.notify('mandatory', 'inactivity', 'pending', 'a mentor', true), tests.notify('milestone', 'milestone', 'pending'), tests.notify('other', 'inactivity', 'pending', 'a coordinator');
   update public.notifications set read_at = now() where subject = 'read';
@@ -38,27 +38,27 @@ $$;
 
 select tests.renew();
 select tests.prefer('inactivity', 'all', false);
-select is(tests.retracted(), 'pushes: deferred dismissed read waiting; list: claimed deferred sent waiting', 'out of a scenario: what waits is not pushed, what is unread leaves the list');
+select is(tests.retracted(), 'pushes: deferred dismissed failed read waiting; list: claimed deferred failed sent waiting', 'out of a scenario: what waits is not pushed, what is unread leaves the list');
 select is((select count(distinct retracted_at) from public.notifications where retracted_at is not null), 1::bigint, 'at one moment');
 select is((select string_agg(o.state::text, ' ' order by n.subject) from private.outbox o join public.notifications n on n.id = o.notification_id where n.subject in ('claimed', 'sent')), 'claimed sent', 'what is on its way or gone stays what it is');
 select tests.renew();
 select tests.prefer('all', 'all', false);
-select is(tests.retracted(), 'pushes: deferred dismissed milestone read waiting; list: claimed deferred milestone sent waiting', 'out of everything: of every scenario');
+select is(tests.retracted(), 'pushes: deferred dismissed failed milestone read waiting; list: claimed deferred failed milestone sent waiting', 'out of everything: of every scenario');
 select tests.renew();
 select tests.prefer('inactivity', 'push', false);
-select is(tests.retracted(), 'pushes: deferred dismissed read waiting; list: none', 'out of push: the list stays');
+select is(tests.retracted(), 'pushes: deferred dismissed failed read waiting; list: none', 'out of push: the list stays');
 select tests.renew();
 select tests.prefer('all', 'push', false);
-select is(tests.retracted(), 'pushes: deferred dismissed milestone read waiting; list: none', 'out of every push');
+select is(tests.retracted(), 'pushes: deferred dismissed failed milestone read waiting; list: none', 'out of every push');
 select tests.renew();
 select tests.prefer('inactivity', 'all', true), tests.prefer('all', 'all', true);
 select is(tests.retracted(), 'pushes: none; list: none', 'switching on takes nothing back');
 select tests.prefer('inactivity', 'all', false);
-select is(tests.retracted(), 'pushes: deferred dismissed read waiting; list: claimed deferred sent waiting', 'what was on and is switched off does');
+select is(tests.retracted(), 'pushes: deferred dismissed failed read waiting; list: claimed deferred failed sent waiting', 'what was on and is switched off does');
 select tests.prefer('inactivity', 'all', true);
-select is(tests.retracted(), 'pushes: deferred dismissed read waiting; list: claimed deferred sent waiting', 'and what is taken back stays so');
+select is(tests.retracted(), 'pushes: deferred dismissed failed read waiting; list: claimed deferred failed sent waiting', 'and what is taken back stays so');
 select tests.prefer('inactivity', 'all', false);
-select is((select count(*) from private.outbox where state = 'retracted'), 4::bigint, 'opting out twice is opting out once');
+select is((select count(*) from private.outbox where state = 'retracted'), 5::bigint, 'opting out twice is opting out once');
 select tests.renew();
 select tests.prefer('inactivity', 'all', false, 'a coordinator');
 select is(tests.retracted(), 'pushes: other; list: other', 'each their own');
@@ -74,9 +74,9 @@ select is(tests.retracted(), 'pushes: milestone; list: milestone', 'and it is ta
 
 -- What was retracted is gone for the person.
 select is(tests.attempt('a mentor', 'select from public.notifications where subject = ''milestone'''), '0', 'who does not see it any more');
-select is(tests.attempt('a mentor', 'select from public.notifications'), '7', 'only the others');
+select is(tests.attempt('a mentor', 'select from public.notifications'), '8', 'only the others');
 select is(tests.attempt('a mentor', 'update public.notifications set read_at = now() where subject = ''milestone'''), '0', 'nor marks it');
-select is(tests.attempt('a mentor', 'update public.notifications set read_at = now()'), '7', 'looking or not');
+select is(tests.attempt('a mentor', 'update public.notifications set read_at = now()'), '8', 'looking or not');
 select is(tests.attempt('service', 'select from public.notifications where subject = ''milestone'''), '1', 'the service does');
 
 -- History: what held until when.

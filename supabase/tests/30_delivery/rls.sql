@@ -1,8 +1,12 @@
 -- People's preferences and notifications are theirs alone; what waits to be sent is nobody's. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(22);
+select plan(47);
 select tests.populate();
+insert into public.devices (organization_id, id, user_id, provider, platform, token)
+select tests.id(o), tests.id(o || ' device'), tests.id(o || ' mentor'), 'fcm', 'android', 'token-of-a-mentor-of-' || o from unnest('{a,b}'::text[]) o;
+insert into public.notification_templates (organization_id, scenario, language, title, body)
+select tests.id(o), 'inactivity', 'en', 'Hello', 'Hello {name}' from unnest('{a,b}'::text[]) o;
 
 select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   --                                                                                                             an st me co se ma ad re ba sv
@@ -26,6 +30,31 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   ('the history of preferences is private', 'select from private.preference_history limit 0',                      '- - - - - - - - - 0 '),
   ('nobody rewrites it', 'delete from private.preference_history',                                                 '- - - - - - - - - - '),
   ('the outbox is private', 'select from private.outbox limit 0',                                                 '- - - - - - - - - 0 '),
+  ('so is what became of it', 'select from private.outbox_devices limit 0',                                        '- - - - - - - - - 0 '),
+  ('and its history', 'select from private.outbox_history limit 0',                                               '- - - - - - - - - 0 '),
+  ('which nobody rewrites', 'delete from private.outbox_history',                                                 '- - - - - - - - - - '),
+  ('people read their list in words', 'select from public.my_notifications where organization_id = tests.id(''a'')', '- 0 1 0 0 0 0 0 0 1 '),
+  ('people read their own devices', 'select from public.devices where organization_id = tests.id(''a'')',          '- 0 1 0 0 0 0 0 0 1 '),
+  ('nobody writes them', 'insert into public.devices (organization_id, user_id, provider, platform, token) values (tests.id(''a''), {me}, ''fcm'', ''web'', ''a-token-of-mine-000001'')', '- - - - - - - - - 1 '),
+  ('nor changes them', 'update public.devices set is_active = is_active',                                         '- - - - - - - - - 2 '),
+  ('nor removes them', 'delete from public.devices',                                                              '- - - - - - - - - 2 '),
+  ('people register their device', 'select public.register_device(''fcm'', ''web'', ''a-token-of-mine-000001'')', '- - 1 1 1 1 1 1 1 - '),
+  ('and take it out of use', 'select public.unregister_device(''a-token-of-mine-000001'')',                       '- 1 1 1 1 1 1 1 1 - '),
+  ('people read their organisation''s templates', 'select from public.notification_templates',                    '- 0 1 1 1 1 1 1 1 2 '),
+  ('admins add templates', 'insert into public.notification_templates (organization_id, scenario, language, title, body) values (tests.id(''a''), ''milestone'', ''en'', ''x'', ''x'')', '- - - - - - 1 - - 1 '),
+  ('admins change templates', 'update public.notification_templates set title = ''x''',                           '- 0 0 0 0 0 1 0 1 2 '),
+  ('nobody gives theirs to another organisation', 'update public.notification_templates set organization_id = tests.id(''b''), language = ''es'' where organization_id = tests.id(''a'')', '- 0 0 0 0 0 - 0 0 1 '),
+  ('admins remove templates', 'delete from public.notification_templates',                                        '- 0 0 0 0 0 1 0 1 2 '),
+  ('people say what language they read', 'update public.users set language = ''nb'' where id = {me}',              '- 0 1 1 1 1 1 1 1 1 '),
+  ('the service claims', 'select public.claim_outbox(tests.id(''holder''))',                                      '- - - - - - - - - 1 '),
+  ('confirms', 'select public.confirm_outbox(tests.id(''holder''), ''[]'')',                                      '- - - - - - - - - 1 '),
+  ('records', 'select public.record_outbox(tests.id(''holder''), ''[]'')',                                        '- - - - - - - - - 1 '),
+  ('gives back', 'select public.give_back_outbox(tests.id(''holder''), ''[]'')',                                  '- - - - - - - - - 1 '),
+  ('asks for receipts', 'select public.claim_receipts(), public.record_receipts(''[]'')',                         '- - - - - - - - - 1 '),
+  ('lists', 'select public.list_outbox(), public.outbox_status()',                                                '- - - - - - - - - 1 '),
+  ('shows', 'select public.show_outbox(tests.id(''x''))',                                                         '- - - - - - - - - PT404 unknown_push'),
+  ('retries', 'select public.retry_outbox(tests.id(''x''))',                                                      '- - - - - - - - - PT404 unknown_push'),
+  ('and replays', 'select public.replay_outbox()',                                                                '- - - - - - - - - 1 '),
   ('cooldowns are private', 'select from private.cooldowns limit 0',                                              '- - - - - - - - - 0 '),
   ('nobody ends a cooldown', 'delete from private.cooldowns',                                                     '- - - - - - - - - 0 ')
 ) as m (sentence, statement, outcomes);

@@ -59,6 +59,8 @@ select is((select count(*) from private.cooldowns where user_id in (tests.id('a 
 select is((select n.user_id from public.notifications n where n.id = (tests.enqueue('a servant') ->> 'notification_id')::uuid), null, 'the id is of the row just made, in the same statement invisible');
 select isnt((select n.user_id from public.notifications n where n.user_id = tests.id('a servant')), null, 'and then there');
 -- All or nothing: the push cannot be written, so nothing is.
+set constraints all immediate;
+set constraints all deferred;
 alter table private.outbox add constraint refuses_everything check (false) not valid;
 select is(tests.violated('select tests.enqueue(''a coordinator'')'), 'refuses_everything', 'where the push cannot be written the claim fails');
 select is((select count(*) from public.notifications where user_id = tests.id('a coordinator')) + (select count(*) from private.cooldowns where user_id = tests.id('a coordinator')), 0::bigint, 'whole');

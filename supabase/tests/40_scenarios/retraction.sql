@@ -64,7 +64,7 @@ select tests.act('2024-06-10 22:15+00');
 select tests.evaluate();
 select is(tests.state(), 'inactivity sent', 'what was sent was sent');
 select tests.anew();
-update private.outbox set state = 'claimed';
+update private.outbox set state = 'claimed', holder = tests.id('holder');
 select tests.act('2024-06-10 22:15+00');
 select tests.evaluate();
 select is(tests.state(), 'inactivity claimed', 'what is on its way is the dispatcher''s');

@@ -1,7 +1,7 @@
 -- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
 begin;
 \ir ../helpers.psql
-select plan(43);
+select plan(48);
 select tests.populate();
 set constraints all immediate;
 delete from net.http_request_queue;
@@ -11,15 +11,15 @@ delete from vault.secrets where name in ('attend_functions_url', 'attend_webhook
 select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
-  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-housekeeping', '17 3 * * *'),
-    ('attend-pastoral-cases', '* 2-5 * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
+  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-heartbeat', '*/5 * * * *'), ('attend-housekeeping', '17 3 * * *'),
+    ('attend-pastoral-cases', '* 2-5 * * *'), ('attend-push-sweep', '* * * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
     ('attend-scenario-tick', '* * * * *'), ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
-    ('attend-statistics-sweep', '* * * * *')$$, 'ten jobs');
+    ('attend-statistics-sweep', '* * * * *')$$, 'twelve jobs');
 select results_eq('select name, expected_interval from private.schedules order by 1',
-  $$values ('care-sweep', interval '1 minute'), ('engagement-scores', interval '1 day'), ('housekeeping', interval '1 day'),
-    ('pastoral-cases', interval '1 day'), ('scenario-evaluation', interval '1 day'), ('scenario-sweep', interval '1 minute'), ('scenario-tick', interval '1 minute'),
+  $$values ('care-sweep', interval '1 minute'), ('engagement-scores', interval '1 day'), ('heartbeat', interval '5 minutes'), ('housekeeping', interval '1 day'),
+    ('pastoral-cases', interval '1 day'), ('push-sweep', interval '1 minute'), ('scenario-evaluation', interval '1 day'), ('scenario-sweep', interval '1 minute'), ('scenario-tick', interval '1 minute'),
     ('statistics-rebuild', null), ('statistics-reconcile', interval '1 day'),
-    ('statistics-sweep', interval '1 minute')$$, 'ten schedules, with what is expected of them');
+    ('statistics-sweep', interval '1 minute')$$, 'twelve schedules, with what is expected of them');
 select is((select count(*) from cron.job where jobname like 'attend-%' and username <> 'postgres'), 0::bigint, 'cron runs them as postgres');
 
 -- The calls queued since the last look.
@@ -148,6 +148,26 @@ drop index private.people_engagement_scores_person;
 update private.schedules set last_succeeded_at = null where name = 'engagement-scores';
 select private.refresh_engagement_scores();
 select ok((select last_succeeded_at is null and last_result ->> 'sqlstate' = '55000' and last_result ? 'computed_at' from private.schedules where name = 'engagement-scores'), 'one that failed says why, and what is older says so');
+
+-- Pushes: what is due is rung for, whatever became of its bell, and what is not is left to its time.
+delete from net.http_request_queue;
+select tests.run_job('attend-push-sweep');
+select is(tests.calls(), 'none', 'nothing to push: no ring');
+insert into private.outbox (organization_id, notification_id, user_id, channel, state, next_attempt_at)
+values (tests.id('a'), tests.id('a notification'), tests.id('a mentor'), 'push', 'deferred', now() + interval '1 microsecond');
+select tests.run_job('attend-push-sweep');
+select is(tests.calls(), 'none', 'quiet hours are waited for');
+update private.outbox set next_attempt_at = now();
+select tests.run_job('attend-push-sweep');
+select is(tests.calls(), 'BELL notifications', 'their end is rung');
+update private.outbox set state = 'claimed', holder = tests.id('holder');
+select tests.run_job('attend-push-sweep');
+select is(tests.calls(), 'BELL notifications', 'and so is what a dispatcher that died had in hand');
+update private.outbox set state = 'sent';
+insert into private.outbox_devices (organization_id, outbox_id, device_id, verdict, provider_id, attempted_at, receipt_due_at)
+select o.organization_id, o.id, tests.id('device'), 'sent', 'ticket', now(), now() from private.outbox o;
+select tests.run_job('attend-push-sweep');
+select is(tests.calls(), 'BELL notifications', 'and a receipt that is due');
 
 -- Housekeeping.
 insert into private.webhook_deliveries (id, answer, received_at) values

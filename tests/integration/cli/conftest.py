@@ -15,9 +15,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import typer
 
-from attend import cli
+from tests.support.command import Attend, runner
 from tests.support.database import Database
 from tests.support.organisation import NOW, Organisation, days
 from tests.support.served import ROOT, Api, api_of
@@ -77,37 +76,10 @@ def office(database: Database) -> Iterator[Office]:
     database.execute("delete from private.scenario_marks")
 
 
-@dataclass
-class Ran:
-    """What a command did."""
-
-    status: int
-    out: str
-    err: str
-
-
-type Attend = Callable[..., Ran]
-
-
 @pytest.fixture
 def attend(api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Attend:
-    """Runs a command as the console script does; nobody is there to be asked."""
-    monkeypatch.setenv("SUPABASE_URL", api.url)
-    monkeypatch.setenv("SUPABASE_SECRET_KEY", api.key)
-
-    def attend(*arguments: str) -> Ran:
-        # Each time as in a new process: verbs are added to what there is.
-        monkeypatch.setattr(cli, "app", typer.Typer(pretty_exceptions_enable=False))
-        monkeypatch.setattr(sys, "argv", ["attend", *arguments])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return Ran(status, said.out, said.err)
-
-    return attend
+    """Runs a command as the console script does."""
+    return runner(api.url, api.key, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from tests.support.database import Database
 from tests.support.organisation import NOW, days
 from tests.support.served import ROOT
 
+# Commands that other files run.
+ELSEWHERE = {"statistics", "down", "up", "reset", "health", "doctor"}
 BLOCK = re.compile(r"^`(supabase/schemas/\S+\.sql)`:|^```(sql|diff)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -81,7 +83,7 @@ def test_the_commands_of_a_page_exist_with_these_options(attend: Attend, office:
         office.rule(type_, name)
     text = (ROOT / "docs" / page).read_text()
     commands = [shlex.split(line) for line in re.findall(r"^\$ attend (.*)$", text, re.MULTILINE)]
-    commands = [command for command in commands if command[0] not in {"statistics", "down", "up", "reset"}]
+    commands = [command for command in commands if command[0] not in ELSEWHERE]
     assert commands
     for command in commands:
         ran = attend(*(NOW.isoformat() if part.startswith("2026-11-01T") else part for part in command))

@@ -11,15 +11,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg import sql
 from rich.console import Console
 
+from attend.demo import loading
+from attend.demo.care import Care
 from attend.demo.desk import Desk, StoryFailed
 from attend.demo.generator import generate
 from attend.demo.model import Activity, DemoData
-from attend.demo.report import DemoReport, Told
+from attend.demo.report import Case, DemoReport, Told
 from attend.demo.show import Screen
 from attend.demo.story import Story
 from attend.stack import Stack
+from tests.support.care_oracle import CareOracle
 from tests.support.oracle import Key, Oracle, gates
 
 pytestmark = pytest.mark.embedded
@@ -150,6 +154,61 @@ def test_limits_and_reminders_show(report: DemoReport) -> None:
     assert report.limited.refused == 400
 
 
+def test_everybody_of_the_church_is_asked_after_as_the_oracle_says_and_nobody_else(report: DemoReport) -> None:
+    church = report.cared
+    oracle = CareOracle(church.people, church.families)
+    names = {UUID(person["id"]): person["full_name"] for person in church.people}
+    told: dict[UUID, tuple[str, UUID]] = {}
+    visited: Case | None = None
+    for number, step in enumerate(church.steps):
+        oracle.write(step.records)
+        if number == 1:
+            (given,) = (case for case in step.cases if oracle.people[case.person_id].servant is None)
+            oracle.people[given.person_id].servant = given.assigned_servant_id
+        if number == 2:
+            (visited,) = (case for case in step.cases if case.status == "in_progress")
+            oracle.people[visited.person_id].status = "in_progress"
+        if number == 3:
+            (closed,) = (case for case in step.cases if case.status == "closed")
+            assert visited is not None
+            assert (closed.person_id, oracle.people[closed.person_id].status) == (visited.person_id, "returned")
+            oracle.people[closed.person_id].status = "closed"
+        assert {c.person_id: (c.status, c.assigned_servant_id) for c in step.cases} == oracle.cases()
+        assert len(step.cases) == len({case.person_id for case in step.cases})
+        assert all(case.full_name == names[case.person_id] for case in step.cases)
+        for servant in church.servants:
+            assert set(step.listed[servant]) == oracle.listed(servant)
+        told |= {news.id: (news.servant, news.person_id) for news in step.told}
+        for taken in step.taken_back:
+            del told[taken]
+        # Who was told, and still sees it, is who is on the list: once each.
+        assert sorted(told.values()) == sorted(
+            (church.servants[servant], person) for servant in church.servants for person in step.listed[servant]
+        )
+    found = {UUID(p["id"]): (p["consecutive_absences"], p["at_risk_flag"]) for p in church.people}
+    assert found == oracle.flags()
+    assert [len(step.records) for step in church.steps] == [3 * len(names), 0, 0, len(names), 1]
+
+
+def test_the_churchs_story_is_the_whole_of_it(report: DemoReport) -> None:
+    missed, _, _, _, corrected = report.cared.steps
+    assert {(case.status, case.absences) for case in missed.cases} == {("open", 3)}
+    assert sorted((case.status, case.withdrawn_reason) for case in corrected.cases) == [
+        ("closed", None),
+        ("open", None),
+        ("open", None),
+        ("withdrawn", "attendance_corrected"),
+    ]
+    assert {(refused.what, refused.status): refused.code for refused in report.cared.refused} == {
+        ("a service of next year", 400): "23514",
+        ("a second record of a service", 409): "23505",
+        ("a record of another organisation's person", 409): "23503",
+        ("a threshold of zero", 400): "23514",
+    }
+    # Four beginnings; given away, visited, returned, closed, withdrawn.
+    assert report.cared.trail == 9
+
+
 def test_wrong_numbers_are_refused_with_the_right_ones(report: DemoReport) -> None:
     refused, preview = report.foreseen.refused, report.foreseen.preview
     assert refused.code == "counts_have_drifted"
@@ -157,18 +216,23 @@ def test_wrong_numbers_are_refused_with_the_right_ones(report: DemoReport) -> No
 
 
 def test_what_is_shown_fits_a_terminal_of_a_hundred_columns(report: DemoReport, data: DemoData) -> None:
-    file = io.StringIO()
-    screen = Screen(data, Console(file=file, highlight=False))
-    for name in DemoReport.model_fields:
-        part = getattr(report, name)
-        for chapter in part if isinstance(part, list) else [part]:
-            if hasattr(chapter, "chapter"):
-                screen.show(chapter)
-    screen.end(report.seconds)
-    lines = file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 100
-    assert len(lines) <= 95
-    assert all(line == line.rstrip() for line in lines)
+    def shown(*names: str) -> list[str]:
+        file = io.StringIO()
+        screen = Screen(data, Console(file=file, highlight=False))
+        for name in names:
+            part = getattr(report, name)
+            for chapter in part if isinstance(part, list) else [part]:
+                if hasattr(chapter, "chapter"):
+                    screen.show(chapter)
+        if "started" in names:
+            screen.end(report.seconds)
+        return file.getvalue().splitlines()
+
+    programme, church = shown(*(DemoReport.model_fields.keys() - {"cared"})), shown("cared")
+    assert max(map(len, [*programme, *church])) <= 100
+    assert len(programme) <= 95
+    assert len(church) <= 20
+    assert all(line == line.rstrip() for line in [*programme, *church])
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +262,28 @@ def test_it_fails_when_somebody_was_told_by_nobody_it_knows(stack: Stack) -> Non
         )
         with pytest.raises(StoryFailed, match="the hook needed no bell"):
             story.foreseen()
+
+
+def test_it_fails_when_nobody_answers_the_churchs_bell(stack: Stack) -> None:
+    stack.drop_bells(True)
+    data = generate(3, datetime.now(UTC))
+    with Desk(stack, data, patience=1.5) as desk:
+        loading.load(desk.connection, data)
+        with pytest.raises(StoryFailed, match="pastoral-cases' work"):
+            Care(desk).tell()
+    stack.drop_bells(False)
+
+
+def test_it_fails_when_a_case_is_somebody_elses_to_read(stack: Stack) -> None:
+    data = generate(4, datetime.now(UTC))
+    with Desk(stack, data) as desk:
+        loading.load(desk.connection, data)
+        desk.connection.execute(
+            sql.SQL(
+                'create policy "everybody reads cases" on public.pastoral_cases for select to authenticated'
+                " using (organization_id = {})"
+            ).format(str(data.church.organization.id))
+        )
+        with pytest.raises(StoryFailed, match="another organisation sees 4 cases"):
+            Care(desk).tell()
+        desk.connection.execute('drop policy "everybody reads cases" on public.pastoral_cases')

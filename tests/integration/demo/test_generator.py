@@ -139,6 +139,31 @@ def _routine(data: DemoData) -> list[Activity]:
     return [a for a in data.activities if a.occurred_at.second == a.occurred_at.microsecond == 0]
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_church_has_three_missed_services_that_are_theirs_and_one_that_is_nobodys(seed: int) -> None:
+    church = generate(seed, NOW).church
+    missed = {
+        m.id for m in church.members if all(church.attendance[m.id, day] == "absent" for day in church.sundays[:3])
+    }
+    parts = ("returns", "misrecorded", "stays-away", "nobodys")
+    assert missed == {church.cast(part).id for part in parts}
+    families = {family.id: family.assigned_servant_id for family in church.families}
+    servants = [families[church.cast(part).family_id] for part in parts]
+    first, second = (servant.id for servant in church.servants)
+    assert servants == [first, first, second, None]
+    assert church.attendance[church.cast("returns").id, church.sundays[3]] == "present"
+    assert {*church.attendance.values()} == {"present", "late", "absent", "excused"}
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_the_churchs_sundays_are_over_wherever_it_is(day: int) -> None:
+    now = NOW + timedelta(days=day)
+    sundays = generate(1, now).church.sundays
+    assert {sunday.isoweekday() for sunday in sundays} == {7}
+    assert timedelta(days=1) <= now.date() - sundays[-1] <= timedelta(days=7)
+    assert len(set(sundays)) == 4
+
+
 def test_the_size_of_the_other_organisation_changes_nothing_in_the_demos(data: DemoData) -> None:
     larger = generate(7, NOW, others=90)
     ours = data.organization.id

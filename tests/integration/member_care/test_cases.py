@@ -38,8 +38,22 @@ class Story:
 
     def night(self, times: int = 1) -> None:
         for _ in range(times):
+            self.is_looked_at()
             self.church.generate(self.now)
             self.now += timedelta(days=1)
+
+    def is_looked_at(self) -> None:
+        """A night asks only of whom two indexes name: they name everybody whose case has to change."""
+        changed = self.church.database.rows(
+            "select c.person_id, (select t.is_certain from private.people_to_tend(%s) t"
+            "   where t.person_id = c.person_id) as is_certain"
+            " from private.case_changes("
+            "   %s, array(select p.id from public.people p where p.organization_id = %s), %s) c",
+            (self.church.id, self.church.id, self.church.id, self.now),
+        )
+        assert all(change["is_certain"] is not None for change in changed), changed
+        certain = "select array_agg(t.person_id) from private.people_to_tend(%s) t where t.is_certain"
+        assert set(self.church.database.value(certain, (self.church.id,)) or []) <= {c["person_id"] for c in changed}
 
     def later(self, days: float) -> None:
         self.now += timedelta(days=days)
@@ -444,6 +458,29 @@ def test_twenty_generators_at_once_make_one_case_a_person_and_escalate_once(data
         church.record(person, 42, "present")
     assert at_once(database, 20, generate) == []
     assert {case["status"] for person in people for case in church.cases(person)} == {"returned"}
+
+
+def test_a_night_that_has_nothing_to_do_waits_for_nobody_and_writes_nothing(database: Database) -> None:
+    """With somebody who is asked after, who is so by nobody, who returned, whose case was closed early, who is well."""
+    church = Congregation(database)
+    family = church.family(church.servant)
+    people = [church.person(family), church.person(), church.person(family), church.person(family)]
+    for person in people:
+        church.records(person, "aaa")
+    church.records(church.person(family), "apa")
+    church.record(people[2], 21, "present")
+    church.generate()
+    close = "update public.pastoral_cases set status = 'closed', closed_at = now() where person_id = %s"
+    database.execute(close, (people[3],))
+    assert church.generate() == {}
+    with database.connect(autocommit=False) as holder, database.connect("service_role", autocommit=False) as night:
+        holder.execute("select from public.people where organization_id = %s for update", (church.id,))
+        holder.execute("select from public.pastoral_cases where organization_id = %s for update", (church.id,))
+        night.execute("set local statement_timeout = '5s'")
+        (answer,) = night.execute("select private.tend_cases(%s, null, now()) as counts", (church.id,)).fetchall()
+        (writes,) = night.execute("select pg_current_xact_id_if_assigned() as id").fetchall()
+        assert (answer["counts"], writes["id"]) == ({}, None)
+        holder.rollback()
 
 
 def test_a_generator_that_judged_before_another_acted_judges_again(database: Database) -> None:

@@ -8,6 +8,7 @@ declare
   v_id text := p_payload ->> 'bell_id';
   v_timestamp text := floor(extract(epoch from clock_timestamp()))::bigint::text;
   v_signature text;
+  v_request_id bigint;
 begin
   select max(s.decrypted_secret) filter (where s.name = 'attend_functions_url'),
          max(s.decrypted_secret) filter (where s.name = 'attend_webhook_secret')
@@ -27,7 +28,7 @@ begin
       convert_to(v_id || '.' || v_timestamp || '.' || p_payload::text, 'utf8'),
       decode(regexp_replace(v_secret, '^whsec_', ''), 'base64'), 'sha256'),
     'base64');
-  perform net.http_post(
+  v_request_id := net.http_post(
     url := rtrim(v_base_url, '/') || '/' || p_function_name,
     body := p_payload,
     headers := jsonb_build_object(
@@ -35,6 +36,8 @@ begin
       'webhook-id', v_id, 'webhook-timestamp', v_timestamp, 'webhook-signature', 'v1,' || v_signature),
     -- pg_net holds a whole batch for its slowest call, and nobody reads the answer.
     timeout_milliseconds := 1000);
+  insert into private.rings (bell_id, function_name, request_id) values (v_id, p_function_name, v_request_id)
+  on conflict do nothing;
   return v_id;
 exception when others then
   -- A bell is a courtesy; the mark is the promise. The message may hold the secret, so only its code is told.

@@ -11,4 +11,4 @@ end;
 $$;
 comment on function private.check_scenario_type(text) is 'Raises PT400 unknown_scenario unless the engine knows the scenario.';
 revoke all on function private.check_scenario_type(text) from public, anon, authenticated, service_role;
-grant execute on function private.check_scenario_type(text) to service_role;
+grant execute on function private.check_scenario_type(text) to authenticated, service_role;

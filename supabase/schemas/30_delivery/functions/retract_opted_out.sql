@@ -10,7 +10,7 @@ begin
     update private.outbox o
     set state = 'retracted'
     from public.notifications n
-    where o.organization_id = new.organization_id and o.user_id = new.user_id and o.state in ('pending', 'deferred')
+    where o.organization_id = new.organization_id and o.user_id = new.user_id and o.state in ('pending', 'deferred', 'failed')
       and n.organization_id = o.organization_id and n.id = o.notification_id
       and new.scenario in ('all', n.scenario) and new.channel in ('all', o.channel) and not n.is_mandatory
   )

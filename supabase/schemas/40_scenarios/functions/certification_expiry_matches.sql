@@ -4,7 +4,8 @@ create function private.certification_expiry_matches(
 returns setof private.scenario_match
 language plpgsql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_user_ids uuid[] := p_user_ids;
@@ -14,12 +15,7 @@ begin
     return;
   end if;
   if p_matched_only and p_user_ids is null and p_as_of is null then
-    v_user_ids := (
-      select array_agg(distinct c.user_id)
-      from public.certificates c
-      where c.organization_id = p_organization_id and c.revoked_at is null and c.replaced_by is null
-        and c.expires_at > p_now and c.expires_at <= p_now + v_longest
-        and (p_from_user is null or c.user_id >= p_from_user) and (p_to_user is null or c.user_id < p_to_user));
+    v_user_ids := private.certification_expiry_candidates(p_organization_id, p_from_user, p_to_user, p_now, p_now + v_longest);
     if v_user_ids is null then
       return;
     end if;

@@ -3,37 +3,48 @@ create function private.claim_notifications(
 returns setof private.claim_outcome
 language plpgsql volatile
 set search_path = ''
+-- Foreign keys, too, are checked by plans that are made in here.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
+  v_snapshot text;
   v_judged private.judged_claim[];
   v_passed private.judged_claim[];
   v_taken text[];
   v_lost private.judged_claim[];
   v_ids uuid[];
+  v_ringing uuid;
 begin
   if p_claims is null then
     return;
   end if;
+  v_snapshot := pg_current_snapshot();
   v_judged := array(select g from private.delivery_gates(p_organization_id, p_claims, p_now, null) g);
   -- Whoever may be told is locked, in the order of the key, so that two evaluators never wait for each other in a circle, and
-  -- then judged again by a statement that sees what was committed meanwhile: a cooldown taken, a day filled, an opt-out.
+  -- then, if anybody committed anything meanwhile, judged again by a statement that sees it: a cooldown taken, a day filled, an
+  -- opt-out.
   perform from public.users u
   where u.organization_id = p_organization_id and u.id in (
     select g.user_id from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours')
     union
     select uc.coordinator_id from unnest(v_judged) as g
-    join public.user_coordinators uc on uc.organization_id = p_organization_id and uc.user_id = g.user_id
+    cross join lateral (
+      select w.coordinator_id from public.user_coordinators w
+      where w.organization_id = p_organization_id and w.user_id = g.user_id
+      offset 0
+    ) uc
     where g.gate in ('would_send', 'quiet_hours') and g.informs_coordinators)
   order by u.id
   for no key update of u;
   if found then
-    v_judged := array(
+    v_judged := case when v_snapshot = pg_current_snapshot()::text then v_judged else array(
       select g from unnest(v_judged) as g where g.gate not in ('would_send', 'quiet_hours')
       union all
       select g from private.delivery_gates(p_organization_id, array(
         select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
           c.is_mandatory, c.informs_coordinators)::private.notification_claim
-        from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null) g);
+        from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null) g) end;
     v_passed := array(
       select g from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours') order by g.user_id, g.scenario, g.subject);
   end if;
@@ -64,9 +75,15 @@ begin
     select p_organization_id, p.id, p.user_id, p.scenario, p.subject, p.rule_id, p.rule_version, p.context, p.crossed_at, p_now,
       p.release_on, coalesce(p.is_mandatory, false)
     from rows from (unnest(v_ids), unnest(v_passed)) as p (id);
-    insert into private.outbox (organization_id, notification_id, user_id, channel, state, release_at)
+    select p.id into v_ringing
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+    where p.release_at <= p_now and (not p.is_push_opted_out or p.is_mandatory)
+    limit 1;
+    insert into private.outbox (organization_id, notification_id, user_id, channel, state, release_at, next_attempt_at, rings)
     select p_organization_id, p.id, p.user_id, 'push',
-      case when p.release_at > p_now then 'deferred' else 'pending' end::public.outbox_state, p.release_at
+      case when p.release_at > p_now then 'deferred' else 'pending' end::public.outbox_state, p.release_at, p.release_at,
+      -- One that may go at once rings for all; the time of the others is told by the clock.
+      p.id is not distinct from v_ringing
     from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
     where not p.is_push_opted_out or p.is_mandatory;
     perform private.inform_coordinators(p_organization_id, v_passed, p_now);
@@ -74,14 +91,14 @@ begin
 
   return query
   select p.user_id, p.scenario, p.subject, case p.gate when 'quiet_hours' then p.gate else 'sent' end, p.id,
-    p_now + make_interval(hours => 24 * p.cooldown_days), null::timestamptz
+    p_now + make_interval(hours => 24 * p.cooldown_days), null::timestamptz, p.rule_id, p.crossed_at, p.context
   from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
   union all
-  select g.user_id, g.scenario, g.subject, g.gate, null, g.cooldown_until, g.look_again_at
+  select g.user_id, g.scenario, g.subject, g.gate, null, g.cooldown_until, g.look_again_at, g.rule_id, g.crossed_at, g.context
   from unnest(v_judged) as g
   where g.gate not in ('would_send', 'quiet_hours')
   union all
-  select l.user_id, l.scenario, l.subject, 'cooling_down', null, null, null
+  select l.user_id, l.scenario, l.subject, 'cooling_down', null, null, null, l.rule_id, l.crossed_at, l.context
   from unnest(v_lost) as l;
 end;
 $$;

@@ -3,7 +3,8 @@ create function private.crossed_milestone_at(
 returns timestamptz
 language plpgsql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_from timestamptz := coalesce(p_period_start, '-infinity');

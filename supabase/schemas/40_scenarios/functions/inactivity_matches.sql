@@ -4,9 +4,8 @@ create function private.inactivity_matches(
 returns setof private.scenario_match
 language plpgsql stable
 set search_path = ''
--- The arguments decide the plan: a range of people, a list of them, or one. (plpgsql, because a function in SQL is planned
--- without knowing its arguments, whatever the plan cache is told.)
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_user_ids uuid[] := p_user_ids;
@@ -26,10 +25,15 @@ begin
   select m.user_id, 'inactivity', m.rule_id, m.rule_id::text, m.gate,
     case when m.gate is null then m.crosses_at end,
     case when m.gate is null and m.max_reminders <= m.skipped + (
-        select count(*) from public.notifications n
-        where n.organization_id = p_organization_id and n.user_id = m.user_id and n.scenario = 'inactivity'
-          and n.subject = m.rule_id::text and n.triggered_at >= m.anchor_at and (n.retracted_at is null or n.retracted_at > p_as_of)
-          and (p_as_of is null or n.triggered_at < p_as_of))
+        select count(*)
+        from (
+          select from public.notifications n
+          where n.organization_id = p_organization_id and n.user_id = m.user_id and n.scenario = 'inactivity'
+            and n.subject = m.rule_id::text and n.triggered_at >= m.anchor_at and (n.retracted_at is null or n.retracted_at > p_as_of)
+            and (p_as_of is null or n.triggered_at < p_as_of)
+          -- The order of the one index that has the whole key.
+          order by n.triggered_at limit m.max_reminders
+        ) told)
       then 'enough_reminders' end,
     null,
     case m.gate when 'away' then m.away_until when 'not_matched' then case when m.role = 'peer_mentor' then m.crosses_at end end,

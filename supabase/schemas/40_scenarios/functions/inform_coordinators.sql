@@ -11,8 +11,12 @@ begin
   select p_organization_id, uc.coordinator_id, t.scenario, t.subject || '/' || t.user_id, t.rule_id, t.rule_version, t.context,
     t.crossed_at, p_now, t.user_id
   from unnest(p_told) as t
-  join public.user_coordinators uc on uc.organization_id = p_organization_id and uc.user_id = t.user_id
-  join public.users u on u.organization_id = uc.organization_id and u.id = uc.coordinator_id
+  cross join lateral (
+    select w.coordinator_id from public.user_coordinators w
+    where w.organization_id = p_organization_id and w.user_id = t.user_id
+    offset 0
+  ) uc
+  join public.users u on u.organization_id = p_organization_id and u.id = uc.coordinator_id
   where t.informs_coordinators and u.is_active
     and not exists (
       select from public.notification_preferences np

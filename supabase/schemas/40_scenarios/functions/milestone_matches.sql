@@ -4,7 +4,8 @@ create function private.milestone_matches(
 returns setof private.scenario_match
 language plpgsql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_user_ids uuid[] := p_user_ids;

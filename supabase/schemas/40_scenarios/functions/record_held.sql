@@ -1,10 +1,11 @@
 create function private.record_held(
-  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_matches private.scenario_match[],
-  p_outcomes private.claim_outcome[], p_rules private.scenario_rule[], p_now timestamptz)
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_decided private.scenario_match[],
+  p_rules private.scenario_rule[], p_now timestamptz)
 returns void
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
   -- These have been looked at now, whatever comes of it.
@@ -17,21 +18,19 @@ begin
   delete from private.held_decisions h
   where h.ctid = any (array(
     select k.address
-    from unnest(p_outcomes) as o
+    from unnest(p_decided) as m
     cross join lateral (
       select d.ctid as address from private.held_decisions d
-      where d.organization_id = p_organization_id and d.user_id = o.user_id and d.subject = o.subject
+      where d.organization_id = p_organization_id and d.user_id = m.user_id and d.subject = m.subject
       offset 0
     ) k
-    where o.outcome in ('sent', 'quiet_hours')));
+    where m.gate in ('sent', 'quiet_hours')));
   insert into private.held_decisions as h (
     organization_id, user_id, subject, scenario, rule_id, rule_version, gate, crossed_at, decided_at, look_again_at)
-  select p_organization_id, m.user_id, m.subject, m.scenario, m.rule_id, r.version, coalesce(m.gate, o.outcome), m.crossed_at, p_now,
-    case when m.gate is not null then m.eligible_at else o.look_again_at end
-  from unnest(p_matches) as m
+  select p_organization_id, m.user_id, m.subject, m.scenario, m.rule_id, r.version, m.gate, m.crossed_at, p_now, m.eligible_at
+  from unnest(p_decided) as m
   join unnest(p_rules) as r on r.id = m.rule_id
-  left join unnest(p_outcomes) as o on o.user_id = m.user_id and o.scenario = m.scenario and o.subject = m.subject
-  where coalesce(m.gate, o.outcome) in ('before_effective', 'crossing_too_old', 'enough_reminders', 'opted_out', 'capped')
+  where m.gate in ('before_effective', 'crossing_too_old', 'enough_reminders', 'opted_out', 'capped')
   order by m.user_id, m.subject
   on conflict (organization_id, user_id, subject) do update
     set rule_version = excluded.rule_version, gate = excluded.gate, crossed_at = excluded.crossed_at, decided_at = excluded.decided_at,
@@ -40,7 +39,7 @@ begin
       is distinct from (excluded.rule_version, excluded.gate, excluded.crossed_at, excluded.look_again_at);
 end;
 $$;
-comment on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.claim_outcome[], private.scenario_rule[], timestamptz) is
+comment on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.scenario_rule[], timestamptz) is
   'Keeps who matched and was not told, by which gate, and when a gate that ends by itself is to be looked at again.';
-revoke all on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.claim_outcome[], private.scenario_rule[], timestamptz) from public, anon, authenticated, service_role;
-grant execute on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.claim_outcome[], private.scenario_rule[], timestamptz) to service_role;
+revoke all on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.scenario_rule[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.record_held(uuid, uuid, uuid, uuid[], private.scenario_match[], private.scenario_rule[], timestamptz) to service_role;

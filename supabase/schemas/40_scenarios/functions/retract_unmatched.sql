@@ -7,6 +7,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_unmatched constant uuid[] := private.unmatched_notifications(p_organization_id, p_from_user, p_to_user, p_user_ids, p_matches, p_now);
+  v_taken uuid[];
 begin
   if v_unmatched = '{}' then
     return;
@@ -27,29 +28,11 @@ begin
   with taken as (
     update private.outbox o
     set state = 'retracted'
-    where o.organization_id = p_organization_id and o.notification_id = any (v_unmatched) and o.state in ('pending', 'deferred')
+    where o.organization_id = p_organization_id and o.notification_id = any (v_unmatched) and o.state in ('pending', 'deferred', 'failed')
     returning o.notification_id
-  ), retracted as (
-    update public.notifications n
-    set retracted_at = p_now
-    from taken
-    where n.organization_id = p_organization_id and n.id = taken.notification_id
-      and n.read_at is null and n.dismissed_at is null and n.retracted_at is null
-    returning n.user_id, n.scenario, n.subject, n.triggered_at
-  ), retold as (
-    -- A lead that nobody saw is told again where the certificate turns out to expire after all. (A milestone stays recorded, and
-    -- inactivity cools down.)
-    delete from private.cooldowns cd
-    using retracted r
-    where cd.organization_id = p_organization_id and cd.user_id = r.user_id and cd.scenario = r.scenario and cd.subject = r.subject
-      and r.scenario = 'certification_expiry'
   )
-  update public.notifications n
-  set retracted_at = p_now
-  from retracted r
-  where n.organization_id = p_organization_id and n.about_user_id = r.user_id and n.scenario = r.scenario
-    and n.subject = r.subject || '/' || r.user_id and n.triggered_at = r.triggered_at
-    and n.read_at is null and n.dismissed_at is null and n.retracted_at is null;
+  select array_agg(t.notification_id) into v_taken from taken t;
+  perform private.take_back(p_organization_id, v_taken, p_now);
 end;
 $$;
 comment on function private.retract_unmatched(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz) is

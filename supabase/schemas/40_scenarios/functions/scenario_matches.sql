@@ -4,7 +4,6 @@ create function private.scenario_matches(
 returns setof private.scenario_match
 language plpgsql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
 as $$
 begin
   return query

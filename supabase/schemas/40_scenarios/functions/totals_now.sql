@@ -2,7 +2,8 @@ create function private.totals_now(p_organization_id uuid, p_user_ids uuid[], p_
 returns table (user_id uuid, sessions integer, minutes integer, contacts integer)
 language plpgsql stable
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
   return query

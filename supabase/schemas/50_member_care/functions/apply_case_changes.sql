@@ -1,12 +1,12 @@
-create function private.apply_case_changes(p_organization_id uuid, p_changes private.case_change[], p_now timestamptz) returns uuid[]
+create function private.apply_case_changes(p_organization_id uuid, p_changes private.case_change[], p_now timestamptz) returns private.notification_claim[]
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_opened uuid[];
+  v_opened private.notification_claim[];
   v_actions text[] := array(select distinct c.action from unnest(p_changes) as c);
 begin
+  -- (Without force_custom_plan, here and in whoever calls this: every check of a foreign key would be planned anew, row by row.)
   with opened as (
     insert into public.pastoral_cases (
       organization_id, person_id, priority, assigned_servant_id, notes, absences, absent_since, last_absent_on, opened_at)
@@ -16,9 +16,12 @@ begin
     from unnest(p_changes) as c
     where c.action = 'open'
     on conflict (organization_id, person_id) where status in ('open', 'in_progress') do nothing
-    returning id, assigned_servant_id
+    returning id, person_id, assigned_servant_id, priority, absences, last_absent_on
   )
-  select array_agg(o.id) filter (where o.assigned_servant_id is not null) into v_opened from opened o;
+  select array_agg(private.case_claim(o.id, o.person_id, o.assigned_servant_id, 'opened', o.priority, o.absences, o.last_absent_on))
+    into v_opened
+  from opened o
+  where o.assigned_servant_id is not null;
   -- One statement an action: a case may have to be escalated and given to somebody else at once. None where there is none: on
   -- a first night the planner knows nothing of the table that has just been filled.
   if 'reopen' = any (v_actions) then
@@ -59,6 +62,6 @@ begin
 end;
 $$;
 comment on function private.apply_case_changes(uuid, private.case_change[], timestamptz) is
-  'Writes the changes of private.case_changes and returns the new cases that have a servant to be told. What somebody did to a case in the meantime wins.';
+  'Writes the changes of private.case_changes and returns what servants are to be told of new cases. What somebody did to a case in the meantime wins.';
 revoke all on function private.apply_case_changes(uuid, private.case_change[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.apply_case_changes(uuid, private.case_change[], timestamptz) to service_role;

@@ -11,28 +11,23 @@ declare
   -- As a list, which is hashed whatever the planner thinks of a table that the first night has just filled.
   v_asked_after constant uuid[] := array(
     select c.person_id from public.pastoral_cases c
-    where c.organization_id = p_organization_id and c.status in ('open', 'in_progress')
-      and (p_person_ids is null or c.person_id = any (p_person_ids)));
-  -- Read off the index alone: of most of them nothing more need be known.
-  v_wanted constant uuid[] := array(
-    select p.id from public.people p
-    where p.organization_id = p_organization_id and p.at_risk_flag and p.status = 'active'
-      and p.id <> all (v_asked_after) and (p_person_ids is null or p.id = any (p_person_ids)));
+    where c.organization_id = p_organization_id and c.status in ('open', 'in_progress') and c.person_id = any (p_person_ids));
 begin
   return query
   with wanted as materialized (
     -- Nobody is asked after, and somebody should be.
     select p.id, p.consecutive_absences, p.absent_since, p.last_absent_on, p.last_present_on, p.family_id,
-      case when p.consecutive_absences >= 6 then 'urgent' else 'normal' end::public.case_priority as priority
+      case when p.is_long_absent then 'urgent' else 'normal' end::public.case_priority as priority
     from public.people p
-    where p.organization_id = p_organization_id and p.id = any (v_wanted)
+    where p.organization_id = p_organization_id and p.at_risk_flag and p.status = 'active' and p.id = any (p_person_ids)
+      and p.id <> all (v_asked_after)
   ), live as materialized (
     select c.id, c.person_id, c.status, c.priority, c.absences, c.absent_since, c.assigned_servant_id, p.status as person_status,
-      p.at_risk_flag and p.status = 'active' as is_at_risk, p.consecutive_absences, p.absent_since as away_since, p.last_absent_on
+      p.at_risk_flag and p.status = 'active' as is_at_risk, p.is_long_absent, p.consecutive_absences, p.absent_since as away_since, p.last_absent_on
     from public.pastoral_cases c
     join public.people p on p.organization_id = c.organization_id and p.id = c.person_id
     where c.organization_id = p_organization_id and c.status in ('open', 'in_progress', 'returned')
-      and (p_person_ids is null or c.person_id = any (p_person_ids))
+      and c.person_id = any (p_person_ids)
   ), remembered as (
     select r.*, l.id as latest_id, l.status as latest_status, l.priority as latest_priority, l.closed_at, l.returned_on,
       r.last_present_on > l.last_absent_on as came_back
@@ -80,7 +75,7 @@ begin
   union all
   select v.person_id, v.id, 'escalate', null, v.assigned_servant_id, 'urgent', v.consecutive_absences, v.away_since, v.last_absent_on, null
   from live v
-  where v.is_at_risk and v.status <> 'returned' and v.priority = 'normal' and v.consecutive_absences >= 6
+  where v.is_at_risk and v.status <> 'returned' and v.priority = 'normal' and v.is_long_absent
   union all
   -- Whoever asked has left, or there was nobody and now there is.
   select v.person_id, v.id, 'assign', null, s.servant_id, v.priority, null, null, null, null
@@ -107,6 +102,6 @@ begin
 end;
 $$;
 comment on function private.case_changes(uuid, uuid[], timestamptz) is
-  'What is to be done about the cases of an organisation''s people (null: of everybody), by what attendance, families and settings say now (rules.md §4). Reads; private.tend_cases writes.';
+  'What is to be done about the cases of these people of an organisation, by what attendance, families and settings say now (rules.md §4). Reads; private.tend_cases writes.';
 revoke all on function private.case_changes(uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.case_changes(uuid, uuid[], timestamptz) to service_role;

@@ -1,6 +1,8 @@
 create function private.mark_care() returns trigger
 language plpgsql security definer
 set search_path = ''
+-- Of its own: the statements that fire it are planned anew each time, and each mark with them would take longer than all the rest.
+set plan_cache_mode = auto
 as $$
 begin
   perform private.mark_people_for_care(array[new.organization_id], array[new.id]);

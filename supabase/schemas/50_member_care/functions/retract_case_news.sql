@@ -10,9 +10,8 @@ begin
     from public.notifications n
     join public.pastoral_cases c on c.organization_id = n.organization_id and c.id::text = n.context ->> 'case_id'
     where n.organization_id = p_organization_id and n.scenario = 'pastoral_case' and n.context ->> 'case_id' = any (p_case_ids::text[])
-      and o.organization_id = n.organization_id and o.notification_id = n.id and o.user_id = n.user_id and o.state in ('pending', 'deferred')
-      -- Still to be done, and still theirs.
-      and (c.status not in ('open', 'in_progress') or c.assigned_servant_id is distinct from n.user_id)
+      and o.organization_id = n.organization_id and o.notification_id = n.id and o.user_id = n.user_id
+      and o.state in ('pending', 'deferred', 'failed') and not private.is_case_of(c.status, c.assigned_servant_id, n.user_id)
     returning o.notification_id
   )
   update public.notifications n

@@ -3,19 +3,30 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_changes private.case_change[] := array(select c from private.case_changes(p_organization_id, p_person_ids, p_now) c);
-  v_opened uuid[];
+  v_person_ids uuid[] := p_person_ids;
+  v_perhaps uuid[];
+  v_changes private.case_change[];
+  v_opened private.notification_claim[];
   v_counts jsonb := '{}';
 begin
-  if v_changes <> '{}' then
-    -- Locked in the order of the key and judged again by a statement that sees what was committed meanwhile: of twenty generators
-    -- at once one finds something to do.
+  if p_person_ids is null then
+    select array_agg(t.person_id) filter (where t.is_certain), array_agg(t.person_id) filter (where not t.is_certain)
+      into v_person_ids, v_perhaps
+    from private.people_to_tend(p_organization_id) t;
+    -- Judged without their locks, so that a case which waits for its servant and nothing else is not written to night after night.
+    if v_perhaps <> '{}' then
+      v_person_ids := v_person_ids || array(
+        select distinct c.person_id from private.case_changes(p_organization_id, v_perhaps, p_now) c);
+    end if;
+  end if;
+  if v_person_ids <> '{}' then
+    -- Locked in the order of the key, and judged by a statement that sees what was committed meanwhile: of twenty generators at
+    -- once one finds something to do.
     perform from public.people p
-    where p.organization_id = p_organization_id and p.id in (select c.person_id from unnest(v_changes) as c)
+    where p.organization_id = p_organization_id and p.id = any (v_person_ids)
     order by p.id
     for no key update;
-    v_changes := array(
-      select c from private.case_changes(p_organization_id, array(select distinct c.person_id from unnest(v_changes) as c), p_now) c);
+    v_changes := array(select c from private.case_changes(p_organization_id, v_person_ids, p_now) c);
     v_opened := private.apply_case_changes(p_organization_id, v_changes, p_now);
     perform private.retract_case_news(p_organization_id, array(
       select c.case_id from unnest(v_changes) as c where c.action in ('return', 'withdraw', 'assign')), p_now);

@@ -1,0 +1,1 @@
+"""`attend doctor`: whether an installation is as it should be."""

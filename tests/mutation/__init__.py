@@ -1,0 +1,1 @@
+"""`make mutate`: takes one guard of the database away at a time, and names the test that notices."""

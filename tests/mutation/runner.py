@@ -1,0 +1,121 @@
+"""Runs the tests against mutants: pgTAP on a clone of one database first, then pytest on a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.mutation.mutants import Mutant
+from tests.support import database as databases
+from tests.support import pgtap
+
+ROOT = Path(__file__).parents[2]
+# What says nothing of behaviour: a schema without a guard differs from itself with it, whatever the guard is for.
+_NOT_WITNESSES = ("tests/integration/database/test_schemas.py", "tests/integration/database/test_catalogue.py")
+# Where a feature's promises beyond one transaction are tested, quickest first.
+_PYTEST = {
+    "00_foundation": ["tests/integration/database"],
+    "10_activities": ["tests/integration/database", "tests/integration/statistics"],
+    "20_statistics": ["tests/integration/statistics", "tests/integration/statistics_recompute"],
+    "30_delivery": ["tests/integration/scenarios", "tests/integration/scenario_trigger_engine"],
+    "40_scenarios": ["tests/integration/scenarios", "tests/integration/scenario_trigger_engine"],
+    "50_member_care": ["tests/integration/member_care", "tests/integration/pastoral_cases"],
+    "90_schedules": ["tests/integration/database"],
+}
+_MATRIX = "tests/integration/database/test_privileges.py"
+# Beyond a feature's own: everything that runs two at once, then what kills processes.
+_EVERYWHERE = ["tests/integration/database/test_races.py", _MATRIX, "tests/faults"]
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_SECONDS_OF_PYTEST = 600
+
+
+class Laboratory:
+    """One server, and one database with the migrations, pgTAP and the sample rows, to clone for each mutant."""
+
+    def __init__(self) -> None:
+        self._cluster = databases.start_cluster("mutation")
+        self._template = databases.clone_database(
+            self._cluster, databases.make_template(self._cluster), "mutation_template"
+        )
+        pgtap.load(self._template)
+        self._template.execute((pgtap.TESTS.parent / "seed.sql").read_text())
+        self._template.close()
+
+    def close(self) -> None:
+        """Removes the server."""
+        self._cluster.remove()
+
+    @contextmanager
+    def database(self, mutant: Mutant | None = None) -> Iterator[databases.Database]:
+        """A clone, without the guard if there is a mutant."""
+        database = databases.clone_database(self._cluster, self._template.name, "mutant")
+        try:
+            if mutant is not None:
+                database.execute(mutant.sql)
+            yield database
+        finally:
+            databases.drop_database(database)
+
+    def killed_by_pgtap(self, mutant: Mutant | None, files: Sequence[Path] | None = None) -> str | None:
+        """The first assertion that fails, the feature's own files first; None where all of them pass."""
+        with self.database(mutant) as database:
+            for file in files if files is not None else _files_for(mutant):
+                if problems := pgtap.run(database, file).problems:
+                    return f"{file.relative_to(pgtap.TESTS).with_suffix('')}: {problems[0].splitlines()[0]}"
+        return None
+
+
+def killed_by_pytest(mutant: Mutant) -> str | None:
+    """The first test that fails with one more migration, which takes the guard away; None where all pass."""
+    with _project_with(mutant) as project:
+        for where in _pytest_for(mutant):
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
+            done = subprocess.run(
+                [*command, *(f"--ignore={path}" for path in _NOT_WITNESSES)],
+                cwd=project,
+                env={**os.environ, "PYTHONPATH": str(project)},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_SECONDS_OF_PYTEST,
+            )
+            if done.returncode == 1 and (failed := _FAILED.search(done.stdout)):
+                return failed[1]
+            if done.returncode not in {0, 1}:
+                raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return None
+
+
+def _files_for(mutant: Mutant | None) -> list[Path]:
+    files = sorted(pgtap.TESTS.rglob("*.sql"))
+    if mutant is None:
+        return files
+    wanted = "rls" if mutant.kind.startswith(("policy", "row security", "grant")) else "constraints"
+    return sorted(files, key=lambda file: (file.parent.name != mutant.feature, file.stem != wanted, file))
+
+
+def _pytest_for(mutant: Mutant) -> list[list[str]]:
+    if mutant.kind in {"grant revoked", "grant added", "execute added"}:
+        return [[_MATRIX]]
+    return [[path] for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
+
+
+@contextmanager
+def _project_with(mutant: Mutant) -> Iterator[Path]:
+    """A copy of the project in which the guard is taken away by a last migration, for tests that start a stack."""
+    with tempfile.TemporaryDirectory(prefix="attend-mutant-") as directory:
+        project = Path(directory) / "attend"
+        left_out = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", "build", ".hypothesis")
+        shutil.copytree(ROOT, project, ignore=left_out, symlinks=True)
+        for shared in (".venv", "node_modules"):
+            if (ROOT / shared).exists():
+                (project / shared).symlink_to((ROOT / shared).resolve())
+        (project / "supabase" / "migrations" / "99999999999999_mutant.sql").write_text(mutant.sql.rstrip(";\n") + ";\n")
+        yield project
