@@ -3,7 +3,8 @@ create function private.write_figures(
 returns table (user_id uuid, rows_changed bigint)
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+-- Of its own: whoever calls this is planned anew each time, and with them the foreign key would be, for each row that is written.
+set plan_cache_mode = auto
 set work_mem = '32MB'
 as $$
 begin
