@@ -40,6 +40,7 @@ _VERB_MODULES = {
     "attend.statistics": ("statistics",),
     "attend.health": ("health",),
     "attend.doctor.cli": ("doctor",),
+    "attend.people": ("person",),
     "attend.panel": ("panel",),
     "attend.scenarios.cli": ("rules", "dry-run", "explain", "decide", "quarantine"),
     "attend.outbox.cli": ("outbox",),

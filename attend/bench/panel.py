@@ -76,10 +76,6 @@ _HANDED_OVER = (
     "select s.student_id, s.full_name, s.level, s.last_checkin_at from public.students s"
     " where s.organization_id = %s order by s.last_checkin_at"
 )
-_FIRST = (
-    "select a.student_id, min(a.checkin_time) from public.student_attendance a"
-    f" where {_RECENT.format(hours=336)} group by a.student_id"
-)
 _LEARNING = (
     "select s.student_id, s.full_name, s.level, s.last_checkin_at from public.students s"
     " join public.learning_progress p using (organization_id, student_id) where s.organization_id = %s"
@@ -91,7 +87,7 @@ _SUMMED = (
 _FLOORS = {
     "engagement_inactive_roster_v": (_HANDED_OVER,),
     "engagement_student_activity_v": (_HANDED_OVER, _COUNTED),
-    "engagement_recent_reactivated_14d_v": (_FIRST,),
+    "engagement_recent_reactivated_14d_v": (_HANDED_OVER,),
     "engagement_session_frequency_30d_v": (_COUNTED,),
     "engagement_daypart_retention_v": (_COUNTED,),
     "engagement_dual_risk_students_v": (_LEARNING,),

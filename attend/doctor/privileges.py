@@ -53,6 +53,9 @@ RELATIONS: dict[str, dict[str, str]] = {
     "private.runs": {"service_role": "insert select update"},
     "private.run_slices": {"service_role": ALL},
     "private.schedules": {"service_role": "select update"},
+    # Changed by who owns the project, in SQL.
+    "private.retention": {"service_role": "select"},
+    "private.erasures": {"service_role": "select"},
     "private.statistics_marks": {"service_role": ALL},
     "private.statistics_drift": {"service_role": "insert select"},
     "private.outbox": {"service_role": ALL},
@@ -279,6 +282,13 @@ FUNCTIONS: dict[str, str] = {
     "private.tend_cases": "service_role",
     "private.are_engagement_numbers": "authenticated service_role",
     "private.panel_settings": "authenticated",
+    # People's rights. (What the first two are made of is their owner's alone.)
+    "public.export_person": "service_role",
+    "public.erase_person": "service_role",
+    "public.export_my_data": "authenticated",
+    "private.is_retention_valid": "service_role",
+    "private.kept_since": "service_role",
+    "private.person_kinds": "service_role",
     "private.unmatched_notifications": "service_role",
     "private.write_figures": "service_role",
     # Delivery.

@@ -138,6 +138,7 @@ comment on function private.check_template() is
 revoke all on function private.check_template() from public, anon, authenticated, service_role;
 
 drop index private.outbox_undelivered;
+alter table private.outbox drop constraint outbox_one_per_notification_and_channel;
 alter table private.outbox
   add column next_attempt_at timestamptz not null default now(),
   add column rings boolean not null default false,
@@ -159,6 +160,9 @@ comment on column private.outbox.lease is 'Counts the claims. Outcomes name the 
 comment on column private.outbox.attempts is 'How often outcomes were recorded. A dispatcher that died has not attempted: the deadline bounds those.';
 comment on column private.outbox.settled_at is 'When it became sent, skipped or dead.';
 -- What can still be taken back.
+create unique index outbox_one_per_notification_and_channel on private.outbox (organization_id, notification_id, channel)
+  -- Always true; keeps it away from the checks of what refers to a push (see activities_user_id).
+  where notification_id is not null;
 create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred', 'failed');
 -- What a dispatcher takes next, of whatever organisation.
 create index outbox_due on private.outbox (next_attempt_at) where state in ('pending', 'deferred', 'failed', 'claimed');

@@ -162,8 +162,8 @@ def empty(database: Database) -> None:
     """Empties the tables of the project, for a server whose databases cannot be cloned."""
     tables = database.rows(
         "select format('%I.%I', schemaname, tablename) as name from pg_tables"
-        # the rows of these two are the migrations'
-        " where schemaname in ('public', 'private') and tablename not in ('bells', 'schedules')"
+        # the rows of these are the migrations'
+        " where schemaname in ('public', 'private') and tablename not in ('bells', 'schedules', 'retention')"
     )
     if tables:
         database.execute(f"truncate {', '.join(row['name'] for row in tables)} restart identity cascade")

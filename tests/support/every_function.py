@@ -12,7 +12,18 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(payload.parent.name for payload in ROOT.glob("functions/*/payload.py"))
 # What the database says of any work when there is none: each function reads of it what it knows. One whose own words
 # are not among them adds them.
-NOTHING = {"marks": 0, "people": 0, "rows": 0, "more": False, "rang_again": False, "counts": {}}
+NOTHING = {
+    "marks": 0,
+    "people": 0,
+    "rows": 0,
+    "more": False,
+    "rang_again": False,
+    "counts": {},
+    "claimed": 0,
+    "messages": [],
+    "held": {},
+    "receipts": [],
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,9 @@ class Subject:
 
     @property
     def schedules(self) -> set[str]:
-        """The names of cron's ticks that are meant for it."""
+        """The names of cron's ticks that are meant for it; none where cron rings it as anybody does."""
+        if not hasattr(self.payload, "Schedule"):
+            return set()
         annotation = self.payload.Schedule.model_fields["schedule"].annotation
         # A `type` statement's name for the literal, or the literal itself.
         return set(get_args(getattr(annotation, "__value__", annotation)))

@@ -20,6 +20,7 @@ ORDER_IN_FEATURE = ("types.sql", "functions/*.sql", "tables.sql", "views/*.sql")
 ROWS_OF_THE_SCHEMA = (
     # When it was added is the database's.
     "select 'private.schedules', to_jsonb(s) - 'added_at' from private.schedules s order by s.name",
+    "select 'private.retention', to_jsonb(r) from private.retention r order by r.name",
     "select 'private.bells', to_jsonb(b) from private.bells b order by b.function_name",
     # Its number, database and port are the server's.
     "select 'cron.job', to_jsonb(j) - '{jobid,database,nodeport}'::text[] from cron.job j order by j.jobname",

@@ -79,6 +79,8 @@ create unique index invitations_one_pending on public.invitations (organization_
 create index invitations_pending_by_email on public.invitations (email) where accepted_at is null and revoked_at is null;
 create index invitations_user_id on public.invitations (organization_id, user_id);
 create index invitations_invited_by on public.invitations (organization_id, invited_by);
+-- Which have been done with for long.
+create index invitations_done on public.invitations (coalesce(accepted_at, revoked_at, expires_at));
 
 -- One row a function: when it was last rung, so that many writers ring about once a second.
 create table private.bells (
@@ -166,6 +168,15 @@ comment on column private.schedules.window_length is 'How long it may take from 
 comment on column private.schedules.added_at is 'From when on it can be late.';
 comment on table private.schedules is 'Every schedule with what is expected of it and what it last did.';
 
+create table private.retention (
+  name text primary key,
+  description text not null,
+  keep_for interval,
+  constraint retention_is_known_and_long_enough check (private.is_retention_valid(name, keep_for))
+);
+comment on table private.retention is 'How long what piles up is kept before the housekeeping deletes it. An update here is all it takes to change it.';
+comment on column private.retention.keep_for is 'Null: for ever.';
+
 alter table public.organizations enable row level security;
 alter table public.org_settings_kv enable row level security;
 alter table public.users enable row level security;
@@ -177,6 +188,7 @@ alter table private.webhook_deliveries enable row level security;
 alter table private.runs enable row level security;
 alter table private.run_slices enable row level security;
 alter table private.schedules enable row level security;
+alter table private.retention enable row level security;
 
 create policy "people read their organisation" on public.organizations for select to authenticated
   using (id = (select private.current_organization_id()));
@@ -208,7 +220,8 @@ create policy "admins read invitations" on public.invitations for select to auth
 
 revoke all on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations
   from public, anon, authenticated, service_role;
-revoke all on private.bells, private.rings, private.webhook_deliveries, private.runs, private.run_slices, private.schedules
+revoke all on private.bells, private.rings, private.webhook_deliveries, private.runs, private.run_slices, private.schedules,
+  private.retention
   from public, anon, authenticated, service_role;
 
 grant select on public.organizations, public.users, public.user_logins, public.invitations to authenticated;
@@ -223,6 +236,7 @@ grant select, insert on private.webhook_deliveries to service_role;
 grant select, insert, update on private.runs to service_role;
 grant select, insert, update, delete on private.run_slices to service_role;
 grant select, update on private.schedules to service_role;
+grant select on private.retention to service_role;
 
 create trigger users_stamp_reactivation before update of is_active on public.users
   for each row when (new.is_active and not old.is_active and new.reactivated_at is not distinct from old.reactivated_at)
@@ -233,3 +247,14 @@ create trigger users_stamp_reactivation before update of is_active on public.use
 create trigger attend_link_invited_login after insert or update of email, email_confirmed_at, last_sign_in_at on auth.users
   for each row when (new.email_confirmed_at is not null)
   execute function private.link_invited_login();
+
+insert into private.retention (name, description, keep_for) values
+  ('webhook_deliveries', 'Answers to webhooks, by webhook id, since they were given.', '1 day'),
+  ('cron_log', 'Rows of cron.job_run_details of our own jobs, since they ended.', '7 days'),
+  ('runs', 'Finished runs, the latest of each kind excepted, since they finished.', '90 days'),
+  ('findings', 'Drift, what ticks missed, and warnings of statistics, since they were found.', '180 days'),
+  ('outbox', 'Pushes that are over (sent, skipped, retracted, dead), since they were decided.', '90 days'),
+  ('held_decisions', 'Who matched and was not told, since it was decided; what waits for its gate to end stays.', '1 year'),
+  ('invitations', 'Invitations with their addresses, since they were accepted, revoked or expired.', '1 year'),
+  ('notifications', 'Notifications that were read, dismissed or retracted, since then; what a cooldown or a quiet spell still counts stays.', '2 years'),
+  ('histories', 'How people, preferences and certificates stood, since they changed. No question goes back further.', '2 years');

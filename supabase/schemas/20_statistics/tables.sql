@@ -100,6 +100,7 @@ create table public.statistics_warnings (
 );
 comment on table public.statistics_warnings is 'Rows that were written although a rule of severity "warning" speaks against them.';
 create index statistics_warnings_user_id on public.statistics_warnings (organization_id, user_id);
+create index statistics_warnings_recorded_at on public.statistics_warnings (recorded_at);
 
 create table private.statistics_drift (
   organization_id uuid not null,
@@ -111,6 +112,7 @@ create table private.statistics_drift (
   primary key (organization_id, id)
 );
 comment on table private.statistics_drift is 'What a reconcile found wrong, and repaired: people whose rows differed from their activities.';
+create index statistics_drift_found_at on private.statistics_drift (found_at);
 
 create table public.team_reports (
   organization_id uuid not null references public.organizations (id) on delete cascade,

@@ -54,6 +54,9 @@ create index notifications_about_user_id on public.notifications (organization_i
 -- How many are planned for a person's day.
 create index notifications_released on public.notifications (organization_id, user_id, release_on)
   where release_on is not null and retracted_at is null;
+-- Whom they have reached, or no longer will, and when: what the housekeeping asks.
+create index notifications_done on public.notifications (coalesce(dismissed_at, read_at, retracted_at))
+  where coalesce(dismissed_at, read_at, retracted_at) is not null;
 
 create table private.outbox (
   organization_id uuid not null,
@@ -76,7 +79,6 @@ create table private.outbox (
   primary key (organization_id, id),
   -- The person follows from the notification, whose own reference guards it.
   foreign key (organization_id, notification_id) references public.notifications (organization_id, id) on delete cascade,
-  constraint outbox_one_per_notification_and_channel unique (organization_id, notification_id, channel),
   constraint skipped_says_why check ((state = 'skipped') = (skipped_reason is not null)),
   constraint claimed_has_a_holder check (state <> 'claimed' or holder is not null)
 );
@@ -88,8 +90,13 @@ comment on column private.outbox.holder is 'Who claimed it last.';
 comment on column private.outbox.lease is 'Counts the claims. Outcomes name the one they belong to, so that whoever lost it records nothing.';
 comment on column private.outbox.attempts is 'How often outcomes were recorded. A dispatcher that died has not attempted: the deadline bounds those.';
 comment on column private.outbox.settled_at is 'When it became sent, skipped or dead.';
+create unique index outbox_one_per_notification_and_channel on private.outbox (organization_id, notification_id, channel)
+  -- Always true; keeps it away from the checks of what refers to a push (see activities_user_id).
+  where notification_id is not null;
 -- What can still be taken back.
 create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred', 'failed');
+-- What is over.
+create index outbox_done on private.outbox (created_at) where state in ('sent', 'skipped', 'retracted', 'dead');
 -- What a dispatcher takes next, of whatever organisation.
 create index outbox_due on private.outbox (next_attempt_at) where state in ('pending', 'deferred', 'failed', 'claimed');
 -- What somebody should look at.
@@ -201,6 +208,7 @@ comment on table private.preference_history is
   'Preferences as they stood until they were changed. The state at a time is the earliest row that ended after it, else the preference of today.';
 comment on column private.preference_history.was_enabled is 'Null: nothing was stored.';
 create index preference_history_ends on private.preference_history (organization_id, user_id, valid_to);
+create index preference_history_ended on private.preference_history (valid_to);
 
 alter table public.notification_preferences enable row level security;
 alter table public.notifications enable row level security;

@@ -105,6 +105,7 @@ create table private.certificate_history (
 );
 comment on table private.certificate_history is 'Certificates as they stood until they were changed or deleted.';
 create index certificate_history_user_id on private.certificate_history (organization_id, user_id, valid_to);
+create index certificate_history_ended on private.certificate_history (valid_to);
 
 create table private.user_history (
   organization_id uuid not null,
@@ -124,6 +125,7 @@ create table private.user_history (
 comment on table private.user_history is
   'What the rules read of people, as it stood until it was changed. The state at a time is the earliest row that ended after it, else the person of today.';
 create index user_history_ends on private.user_history (organization_id, user_id, valid_to);
+create index user_history_ended on private.user_history (valid_to);
 
 create table public.achievements (
   organization_id uuid not null,
@@ -179,6 +181,7 @@ comment on table private.held_decisions is
   'Who matched and was not told, by which gate, since when: the latest such decision a subject. (Who was told is in public.notifications; who cools down, in private.cooldowns.)';
 comment on column private.held_decisions.look_again_at is 'When the gate ends by itself. Null: it does not, or has been looked at since.';
 create index held_decisions_look_again on private.held_decisions (organization_id, look_again_at) where look_again_at is not null;
+create index held_decisions_decided_at on private.held_decisions (decided_at) where look_again_at is null;
 
 create table private.quarantine (
   organization_id uuid not null,
@@ -204,6 +207,7 @@ create table private.sweep_findings (
   primary key (organization_id, id)
 );
 comment on table private.sweep_findings is 'What a full evaluation told people that the ticks before it should have told them: nothing, if the ticks are complete.';
+create index sweep_findings_found_at on private.sweep_findings (found_at);
 
 create table private.scenario_marks (
   organization_id uuid not null,

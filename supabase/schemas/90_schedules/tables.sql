@@ -14,7 +14,7 @@ insert into private.schedules (name, description, expected_interval) values
   ('care-sweep', 'Rings pastoral-cases for marks that no bell announced.', interval '1 minute'),
   ('engagement-scores', 'Refreshes the engagement scores.', interval '1 day'),
   ('push-sweep', 'Rings push-notification-dispatcher for what is due: deferred and failed pushes, receipts, and what no bell announced.', interval '1 minute'),
-  ('housekeeping', 'Deletes answers to webhooks that can no longer be repeated.', interval '1 day');
+  ('housekeeping', 'Deletes what is no longer kept (private.retention).', interval '1 day');
 
 -- The commits stand here because a routine with its own search_path may not have one.
 select cron.schedule('attend-scenario-tick', '* * * * *', $job$
@@ -39,12 +39,20 @@ select cron.schedule('attend-statistics-reconcile', '* 1-5 * * *',
   $job$select private.tick_run('statistics-reconcile', 'statistics-recompute')$job$);
 select cron.schedule('attend-statistics-rebuild', '* * * * *',
   $job$select private.tick_run('statistics-rebuild', 'statistics-recompute')$job$);
-select cron.schedule('attend-housekeeping', '17 3 * * *', $job$
+-- Batches, each a transaction, for no longer than hosted projects let a statement run; the rest is for ten minutes later.
+select cron.schedule('attend-housekeeping', '7,17,27,37,47,57 3-4 * * *', $job$
 do $do$
+declare
+  v_counts jsonb := '{}';
+  v_until constant timestamptz := clock_timestamp() + interval '60 seconds';
 begin
   perform private.note_schedule_started('housekeeping');
   commit;
-  perform private.delete_old_webhook_deliveries();
+  loop
+    v_counts := private.sweep_expired(v_counts);
+    commit;
+    exit when not (v_counts ->> 'more')::boolean or clock_timestamp() > v_until;
+  end loop;
 end
 $do$
 $job$);

@@ -1,7 +1,7 @@
 -- Who sees and changes what of organisations and people. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(40);
+select plan(42);
 select tests.populate();
 
 -- a stranger, mentor coordinator servant manager admin retired-admin of a, admin of b, service
@@ -41,6 +41,8 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   ('runs are private', 'select from private.runs limit 0',                                                        '- - - - - - - - - 0 '),
   ('slices are private', 'select from private.run_slices limit 0',                                                  '- - - - - - - - - 0 '),
   ('schedules are private', 'select from private.schedules limit 1',                                              '- - - - - - - - - 1 '),
+  ('what is kept how long is private', 'select from private.retention limit 1',                                    '- - - - - - - - - 1 '),
+  ('and is not the service''s to change', 'update private.retention set keep_for = null',                         '- - - - - - - - - - '),
   ('webhook deliveries are private', 'select from private.webhook_deliveries limit 0',                            '- - - - - - - - - 0 ')
 ) as m (sentence, statement, outcomes);
 

@@ -1,7 +1,7 @@
 -- What was decided and no longer holds is taken back before it is pushed.
 begin;
 \ir ../helpers.psql
-select plan(37);
+select plan(39);
 insert into public.organizations (id, name, time_zone) values (tests.id('t'), 'Retraction', 'UTC');
 insert into public.org_settings_kv values (tests.id('t'), 'quiet_hours', '{"from": "20:00", "to": "08:00"}');
 insert into public.users (organization_id, id, full_name, role, joined_at)
@@ -88,6 +88,17 @@ update public.scenario_rules set is_enabled = false where id = tests.id('t rule'
 select public.drain_scenario_marks(1000, '2024-06-10 22:30+00');
 select is(tests.state(), 'inactivity retracted taken back', 'a rule that is switched off takes back what it told');
 select is((select o.state::text from private.outbox o where o.user_id = tests.id('t other')), 'retracted', 'of everybody');
+-- What failed and waits for its next attempt is taken back as what has not been tried.
+select tests.anew();
+update private.outbox set state = 'failed';
+update public.scenario_rules set is_enabled = false where id = tests.id('t rule');
+select public.drain_scenario_marks(1000, '2024-06-10 22:30+00');
+select is(tests.state(), 'inactivity retracted taken back', 'a push that failed, too, when the rule is switched off');
+select tests.anew();
+update private.outbox set state = 'failed';
+select tests.act('2024-06-10 22:15+00');
+select tests.evaluate();
+select is(tests.state(), 'inactivity retracted taken back', 'or when the spell ends');
 select tests.anew();
 update public.scenario_rules set threshold_days = 22 where id = tests.id('t rule');
 select public.drain_scenario_marks(1000, '2024-06-10 22:30+00');

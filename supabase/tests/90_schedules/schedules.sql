@@ -1,7 +1,7 @@
 -- What runs by the clock: cron rings when something is due, and every schedule is a row that says what it last did.
 begin;
 \ir ../helpers.psql
-select plan(48);
+select plan(47);
 select tests.populate();
 set constraints all immediate;
 delete from net.http_request_queue;
@@ -11,7 +11,7 @@ delete from vault.secrets where name in ('attend_functions_url', 'attend_webhook
 select vault.create_secret('http://127.0.0.1:1', 'attend_functions_url'), vault.create_secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'attend_webhook_secret');
 
 select results_eq($$select jobname::text, schedule::text from cron.job where jobname like 'attend-%' order by 1$$,
-  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-heartbeat', '*/5 * * * *'), ('attend-housekeeping', '17 3 * * *'),
+  $$values ('attend-care-sweep', '* * * * *'), ('attend-engagement-scores', '27 2 * * *'), ('attend-heartbeat', '*/5 * * * *'), ('attend-housekeeping', '7,17,27,37,47,57 3-4 * * *'),
     ('attend-pastoral-cases', '* 2-5 * * *'), ('attend-push-sweep', '* * * * *'), ('attend-scenario-evaluation', '* * * * *'), ('attend-scenario-sweep', '* * * * *'),
     ('attend-scenario-tick', '* * * * *'), ('attend-statistics-rebuild', '* * * * *'), ('attend-statistics-reconcile', '* 1-5 * * *'),
     ('attend-statistics-sweep', '* * * * *')$$, 'twelve jobs');
@@ -169,18 +169,15 @@ select o.organization_id, o.id, tests.id('device'), 'sent', 'ticket', now(), now
 select tests.run_job('attend-push-sweep');
 select is(tests.calls(), 'BELL notifications', 'and a receipt that is due');
 
--- Housekeeping.
-insert into private.webhook_deliveries (id, answer, received_at) values
-  ('old', '{}', now() - interval '1 day' - interval '1 microsecond'), ('just a day', '{}', now() - interval '1 day'), ('new', '{}', now());
+-- Housekeeping. (What it deletes: retention.sql.)
 select private.note_schedule_started('housekeeping');
 select ok((select last_started_at is not null and last_succeeded_at is null from private.schedules where name = 'housekeeping'), 'it notes that it began before it works');
-select private.delete_old_webhook_deliveries();
-select results_eq('select id from private.webhook_deliveries order by id', $$values ('just a day'), ('new')$$, 'answers older than a day go');
-select is((select last_result from private.schedules where name = 'housekeeping'), '{"webhook_deliveries_deleted": 1}', 'how many is said');
+select private.sweep_expired();
+select ok((select last_started_at <= last_succeeded_at and last_result ->> 'more' = 'false' from private.schedules where name = 'housekeeping'), 'and that it succeeded');
 
 -- Cron alone calls these.
 select is(tests.outcomes('select private.tick_sweep(''scenario-sweep'', ''scenario-trigger-engine'', now())'), '- - - - - - - - - - ', 'nobody calls a tick');
-select is(tests.outcomes('select private.delete_old_webhook_deliveries()'), '- - - - - - - - - - ', 'nor the housekeeping');
+select is(tests.outcomes('select private.sweep_expired()'), '- - - - - - - - - - ', 'nor the housekeeping');
 
 select * from finish();
 rollback;

@@ -24,6 +24,7 @@ WITHOUT_ORGANISATION = {
     "private.runs": "a run goes through every organisation",
     "private.run_slices": "a slice is a range of people of one organisation or several",
     "private.schedules": "a schedule serves every organisation",
+    "private.retention": "what piles up does so for every organisation",
     "private.case_runs": "a run goes through every organisation",
 }
 # Keys of tables that do belong to one.
@@ -306,7 +307,7 @@ def test_long_running_functions_bring_their_own_time_out(functions: list[dict[st
         *("evaluate_chunk", "drain_scenario_marks", "evaluate_people", "dry_run_scenarios"),
         *("drain_statistics_marks", "rebuild_statistics_chunk"),
         *("auto_generate_absence_pastoral_cases", "work_case_run", "drain_care_marks"),
-        *("preview_rule", "save_rule", "retry_quarantine"),
+        *("preview_rule", "save_rule", "retry_quarantine", "export_person", "erase_person"),
         *("claim_outbox", "confirm_outbox", "record_outbox", "record_receipts", "replay_outbox"),
     }
     with_own = {f["proname"] for f in functions if any(c.startswith("statement_timeout=") for c in f["config"])}

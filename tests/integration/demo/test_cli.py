@@ -1,5 +1,6 @@
 """How `attend demo` fails: with what happened, on standard error, and an exit code that scripts can see."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ class StackThatNeverStarts:
 
     stopped = 0
 
-    def __init__(self, *, cron: bool) -> None:
+    def __init__(self, *, cron: bool, functions: Sequence[str]) -> None:
         assert cron is False
+        assert "push-notification-dispatcher" not in functions
 
     def stop(self) -> None:
         type(self).stopped += 1

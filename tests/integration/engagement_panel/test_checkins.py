@@ -61,6 +61,8 @@ STATEMENTS = {
     ),
     "enter minutes": f"update public.student_attendance a set minutes = 30 where {SOME}",
     "delete and insert": f"with gone as (delete from public.student_attendance a where {SOME}) {INSERT}",
+    # Which trigger comes first is the other way round.
+    "insert and delete": f"with come as ({INSERT}) delete from public.student_attendance a where {SOME}",
     "insert or correct": (
         "insert into public.student_attendance (organization_id, student_id, checkin_time, id)"
         " overriding system value"

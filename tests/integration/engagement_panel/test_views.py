@@ -23,7 +23,8 @@ from tests.support.panel_oracle import Learning, Panel, Pupil
 from tests.support.school import School
 
 VIEWS = [name for name in vars(Panel) if name.endswith("_v")]
-# Clocks go back on 2 November in New York and forward on 9 March; in Santiago at midnight, on 6 April and 7 September.
+# Clocks go back on 2 November in New York and forward on 9 March; in Santiago at midnight, on 6 April and 7 September;
+# in Havana the first hour of 2 November comes twice.
 MOMENTS = {
     "America/Guayaquil": ["2025-03-09T15:00:00Z", "2025-11-05T04:59:30Z"],
     "America/New_York": [
@@ -33,12 +34,13 @@ MOMENTS = {
         "2025-11-25T23:00:00Z",
     ],
     "America/Santiago": ["2025-04-06T03:30:00Z", "2025-04-20T12:00:00Z", "2025-09-07T04:00:00Z"],
+    "America/Havana": ["2025-11-05T15:00:00Z", "2025-11-02T05:30:00Z"],
     "Australia/Lord_Howe": ["2025-04-10T00:00:00Z", "2025-10-20T00:00:00Z"],
     "Asia/Kathmandu": ["2025-05-01T18:15:00Z"],
 }
 # Local times at which something begins or ends.
 TURNS = ["00:00:00", "00:01:00", "07:59:59.999999", "08:00:00", "11:59:59", "12:00:00", "16:59:59", "17:00:00"]
-TURNS += ["19:59:59.999999", "20:00:00", "23:59:00", "23:59:59.999999", "01:30:00", "02:30:00"]
+TURNS += ["19:59:59.999999", "20:00:00", "23:59:00", "00:30:00", "23:59:59.999999", "01:30:00", "02:30:00"]
 LIMITS = [7, 14, 28, 30, 90, 180]
 MICROSECOND = timedelta(microseconds=1)
 

@@ -20,7 +20,7 @@ from tests.support.served import Api, Process, starting
 
 pytestmark = pytest.mark.embedded
 
-ALL = {"pastoral-cases", "scenario-trigger-engine", "statistics-recompute"}
+ALL = {"pastoral-cases", "push-notification-dispatcher", "scenario-trigger-engine", "statistics-recompute"}
 
 
 def found(attend: Attend, installation: Installation, *options: str) -> dict[str, list[str]]:

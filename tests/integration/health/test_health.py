@@ -130,7 +130,7 @@ def test_a_sweep_that_cannot_ring_starts_and_does_not_succeed(attend: Attend, in
     installation.database.execute("delete from vault.secrets where name = %s", (vault.WEBHOOK_SECRET,))
     installation.mark()
     installation.minutes_pass(4.5)
-    for name in ("scenario-tick", "scenario-sweep", "statistics-sweep", "care-sweep"):
+    for name in ("scenario-tick", "scenario-sweep", "statistics-sweep", "push-sweep", "care-sweep"):
         installation.run_job(name)
     assert found(attend) == {"bell_secret_missing vault", "schedule_failing care-sweep"}
 

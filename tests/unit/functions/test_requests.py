@@ -107,9 +107,10 @@ async def test_a_stale_or_premature_signature_is_401(
 
 
 async def test_a_signature_over_another_body_is_401(subject: Subject, function: Function, api: ScriptedApi) -> None:
-    tick = subject.ticks[0]
-    is_error(await function.http.post("/", content=tick, headers=function.headers(subject.bell)), 401, "not_verified")
-    is_error(await function.http.post("/", content=subject.bell, headers=function.headers(tick)), 401, "not_verified")
+    for other in (*subject.ticks, subject.row_payload(record={"id": 1})):
+        for body, signed in ((other, subject.bell), (subject.bell, other)):
+            response = await function.http.post("/", content=body, headers=function.headers(signed))
+            is_error(response, 401, "not_verified")
     assert api.calls == []
 
 

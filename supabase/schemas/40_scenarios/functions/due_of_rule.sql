@@ -14,7 +14,7 @@ begin
       select o.user_id
       from private.outbox o
       join public.notifications n on n.organization_id = o.organization_id and n.id = o.notification_id
-      where o.organization_id = p_rule.organization_id and o.state in ('pending', 'deferred') and n.rule_id = p_rule.id);
+      where o.organization_id = p_rule.organization_id and o.state in ('pending', 'deferred', 'failed') and n.rule_id = p_rule.id);
   end if;
   if not p_rule.is_enabled then
     return v_due;

@@ -19,7 +19,7 @@ begin
       select distinct o.organization_id, o.user_id
       from private.outbox o
       join public.notifications n on n.organization_id = o.organization_id and n.id = o.notification_id
-      where o.organization_id = old.organization_id and o.state in ('pending', 'deferred') and n.rule_id = old.id
+      where o.organization_id = old.organization_id and o.state in ('pending', 'deferred', 'failed') and n.rule_id = old.id
     ) p;
   else
     insert into public.scenario_rule_versions (organization_id, rule_id, version, rule)

@@ -2,6 +2,7 @@ create function private.case_claim(
   p_case_id uuid, p_person_id uuid, p_servant_id uuid, p_event text, p_priority public.case_priority, p_absences integer, p_last_absent_on date)
 returns private.notification_claim
 language sql stable parallel safe
+set search_path = ''
 begin atomic
   -- A cooldown is one of the person asked after, not of the case: who is corrected to and fro is told of once. The sixth absence
   -- is news of its own. Urgent goes before whatever a rule says by default, and both before a milestone.

@@ -3,11 +3,11 @@ with reader as materialized (select p.* from private.panel_settings() p)
 select c.*
 from (
   select s.student_id, s.full_name, s.level, s.last_checkin_at, l.progress_at, l.lessons_completed, l.lessons_total, l.average_score,
-    l.progress_at <= now() - r.stuck_after as stuck_flag,
-    l.lessons_completed < least(l.lessons_total, r.weekly_lessons * floor(extract(epoch from now() - l.started_at) / 604800)) as slow_flag,
-    coalesce(l.average_score < r.pass_score, false) as low_flag
-  from reader r
-  cross join (select t.* from public.students t where t.organization_id = (select r.organization_id from reader r)) s
+    l.progress_at <= now() - (select r.stuck_after from reader r) as stuck_flag,
+    l.lessons_completed < least(l.lessons_total,
+      (select r.weekly_lessons from reader r) * floor(extract(epoch from now() - l.started_at) / 604800)) as slow_flag,
+    coalesce(l.average_score < (select r.pass_score from reader r), false) as low_flag
+  from (select t.* from public.students t where t.organization_id = (select r.organization_id from reader r)) s
   -- Full, and its condition as it is, so that it is never a nested loop (private.active_students).
   full join (
     select p.*, coalesce(p.last_progress_at, p.started_at) as progress_at

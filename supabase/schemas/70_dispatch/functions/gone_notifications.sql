@@ -14,7 +14,8 @@ begin
   from public.notifications n
   where n.organization_id = p_organization_id and n.id = any (p_notification_ids) and n.rule_id is not null;
   if v_ruled is not null then
-    v_rules := array(select r from unnest(private.rules_of(p_organization_id, null)) as r where r.id = any (v_rule_ids));
+    v_rules := private.rules_of(p_organization_id, null);
+    v_rules := array(select r from unnest(v_rules) as r where r.id = any (v_rule_ids));
     -- As of the end of time: from the raw rows, all that there are.
     v_gone := private.unmatched_notifications(p_organization_id, null, null, null,
       array(select m from private.scenario_matches(p_organization_id, null, null, v_user_ids, v_rules, p_now, 'infinity', false) m),

@@ -7,9 +7,11 @@ declare
   v_message text;
   v_state text;
   v_half integer := cardinality(p_notification_ids) / 2;
+  v_gone uuid[];
 begin
-  return query
-  select g.id, 'condition_gone', null::text from unnest(private.gone_notifications(p_organization_id, p_notification_ids, p_now)) as g (id);
+  -- First, and by itself: inside unnest the planner would ask it too, to estimate how many there are.
+  v_gone := private.gone_notifications(p_organization_id, p_notification_ids, p_now);
+  return query select g.id, 'condition_gone', null::text from unnest(v_gone) as g (id);
 exception
   -- As in private.decide_safely: these are the moment's fault, and nobody's data.
   when syntax_error_or_access_rule_violation or query_canceled or serialization_failure or deadlock_detected or lock_not_available or operator_intervention
