@@ -13,6 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from functions.push_notification_dispatcher.engine import PushDispatcher
+from shared import logs
 from tests.support import expo_server, fcm_server
 from tests.support.database import Database
 from tests.support.expo_server import ExpoServer
@@ -407,6 +408,8 @@ async def test_receipts_say_what_tickets_could_not(
 async def test_pushes_are_shown_and_not_sent_in_development(
     outbox: Outbox, make_dispatcher: Make, fcm: FcmServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Whatever ran before may have left the log at "error".
+    logs.configure("info")
     outbox.push(*outbox.people(1))
     await make_dispatcher(always="console").dispatch()
     assert (outbox.states(), fcm.messages()) == ({"sent": 1}, [])
