@@ -27,7 +27,11 @@ _PYTEST = {
     "30_delivery": ["tests/integration/scenarios", "tests/integration/scenario_trigger_engine"],
     "40_scenarios": ["tests/integration/scenarios", "tests/integration/scenario_trigger_engine"],
     "50_member_care": ["tests/integration/member_care", "tests/integration/pastoral_cases"],
+    "60_panel": ["tests/integration/engagement_panel"],
+    "70_dispatch": ["tests/integration/push_notification_dispatcher"],
+    "80_people_rights": ["tests/integration/people_rights", "tests/integration/security"],
     "90_schedules": ["tests/integration/database"],
+    "95_health": ["tests/integration/health"],
 }
 _MATRIX = "tests/integration/database/test_privileges.py"
 # Beyond a feature's own: everything that runs two at once, then what kills processes.
