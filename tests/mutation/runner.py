@@ -24,7 +24,7 @@ _PYTEST = {
     "00_foundation": ["tests/integration/database"],
     "10_activities": ["tests/integration/database", "tests/integration/statistics"],
     "20_statistics": ["tests/integration/statistics", "tests/integration/statistics_recompute"],
-    "30_delivery": ["tests/integration/scenarios", "tests/integration/scenario_trigger_engine"],
+    "30_delivery": ["tests/integration/scenarios", "tests/integration/push_notification_dispatcher"],
     "40_scenarios": ["tests/integration/scenarios", "tests/integration/scenario_trigger_engine"],
     "50_member_care": ["tests/integration/member_care", "tests/integration/pastoral_cases"],
     "60_panel": ["tests/integration/engagement_panel"],
@@ -33,7 +33,7 @@ _PYTEST = {
     "90_schedules": ["tests/integration/database"],
     "95_health": ["tests/integration/health"],
 }
-_MATRIX = "tests/integration/database/test_privileges.py"
+_MATRIX = "tests/integration/database/test_privilege_matrix.py"
 # Nobody but the owner reaches schema private, so row security there is a second wall that only the catalogue shows.
 _WALLS = "tests/integration/database/test_catalogue.py::test_row_level_security_is_on_for_every_table"
 # Beyond a feature's own: everything that runs two at once, then what kills processes.
@@ -113,6 +113,17 @@ def _pytest_for(mutant: Mutant) -> list[list[str]]:
     if mutant.kind == "row security off":
         return [[_WALLS]]
     return [[path] for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
+
+
+def named_tests() -> set[str]:
+    """The files and folders that the second stage asks."""
+    return {
+        _MATRIX,
+        _WALLS.split("::")[0],
+        *_EVERYWHERE,
+        *_NOT_WITNESSES,
+        *(path for paths in _PYTEST.values() for path in paths),
+    }
 
 
 @contextmanager
