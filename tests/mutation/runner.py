@@ -119,7 +119,7 @@ def named_tests() -> set[str]:
     """The files and folders that the second stage asks."""
     return {
         _MATRIX,
-        _WALLS.split("::")[0],
+        _WALLS.partition("::")[0],
         *_EVERYWHERE,
         *_NOT_WITNESSES,
         *(path for paths in _PYTEST.values() for path in paths),
