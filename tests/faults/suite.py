@@ -41,7 +41,7 @@ select
 """
 # Once a day, at night, whatever is due then; the rest of cron's jobs have their own hour and their own tests.
 _MINUTELY = (
-    "select jobname from cron.job where jobname like 'attend-%%' and jobname not in ('attend-housekeeping',"
+    "select jobname from cron.job where jobname like 'attend-%' and jobname not in ('attend-housekeeping',"
     " 'attend-engagement-scores') order by jobname"
 )
 
@@ -244,7 +244,7 @@ class _Ticker(threading.Thread):
         self.wrong: list[str] = []
 
     def run(self) -> None:
-        jobs = [name.removeprefix("attend-") for (name,) in self._own.rows(_MINUTELY.replace("%%", "%"))]
+        jobs = [name.removeprefix("attend-") for (name,) in self._own.rows(_MINUTELY)]
         while not self._over.wait(0.5):
             for job in jobs:
                 if self._is_off.is_set() or self._over.is_set():
