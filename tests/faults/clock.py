@@ -36,30 +36,23 @@ class Clock:
         with file.open("r+b") as opened:
             self._offsets = mmap.mmap(opened.fileno(), 16)
         self.environment = {"LD_PRELOAD": str(library), "ATTEND_CLOCK": str(file)}
-        self.furthest = 0
 
     @property
     def offset(self) -> int:
         """Seconds that everybody is ahead of the machine."""
         return struct.unpack_from("q", self._offsets, 0)[0]
 
-    def begin(self, offset: int) -> None:
-        """Another day begins; what was the furthest until now does not count any more."""
+    def put(self, offset: int) -> None:
+        """Everybody agrees on it."""
         self._write(offset, 0)
-        self.furthest = offset
 
     def step(self, seconds: int) -> None:
         """Everybody's clock jumps."""
         self._write(self.offset + seconds, struct.unpack_from("q", self._offsets, 8)[0])
-        self.furthest = max(self.furthest, self.offset)
 
     def skew(self, seconds: int) -> None:
         """So far are functions and gateway from the database from now on."""
         self._write(self.offset, seconds)
-
-    def catch_up(self) -> None:
-        """Everybody agrees, and it is no earlier than it has ever been."""
-        self._write(self.furthest, 0)
 
     def close(self) -> None:
         """Remove its files; nobody may still run by it."""

@@ -110,12 +110,12 @@ class Injector:
             self.cron_off.clear()
 
     def heal(self) -> None:
-        """Nothing is broken any more, but for what has to be started again."""
+        """Nothing is broken any more, but for what has to be started again, and times that are ahead of the clock."""
         for lasting in self._lasting:
             lasting.join()
         self._lasting.clear()
         with self.record.of("clocks put right", is_counted=False):
-            self.clock.catch_up()
+            self.clock.put(self.base)
 
     def close(self) -> None:
         """Close its connection."""

@@ -152,7 +152,7 @@ class Suite:
         self.world.rows("truncate faults.bells")
         self.phones.forget()
         today = datetime.now(UTC).replace(hour=_BEGINS_AT, minute=0, second=0, microsecond=0)
-        self.clock.begin(round((today - datetime.now(UTC)).total_seconds()))
+        self.clock.put(round((today - datetime.now(UTC)).total_seconds()))
         # Whatever still ran by the old clock has written by now, and is cleared as well.
         time.sleep(1)
         self.world.clear()
@@ -186,6 +186,7 @@ class Suite:
             self._settle(passage, injector)
             with injector.record.of("a day passes", is_counted=False):
                 self.clock.step(24 * HOUR)
+            injector.base += 24 * HOUR
 
     def _settle(self, passage: Passage, injector: Injector, seconds: float = 120) -> None:
         """Until nothing waits: what is tried again later, and what quiet hours hold, is waited for by the clock."""
