@@ -112,6 +112,11 @@ def bench(
     ] = None,
 ) -> None:
     """Measure: every figure is a ratio against a limit taken in the same run (docs/performance.md)."""
+    if write is not None:
+        try:
+            document.place(write)
+        except (OSError, document.NoPlaceError) as error:
+            raise typer.BadParameter(str(error), param_hint="--write") from error
     done: list[Measured] = []
     for measured in measure([each.value for each in size or [SizeName.small]], only.value if only else None):
         done.append(measured)

@@ -18,21 +18,30 @@ _HEAD = (
 
 
 class NoPlaceError(ValueError):
-    """The page has no place for figures: two comments, each on a line of its own."""
+    """The page lacks the two comments, each on a line of its own, that figures stand between."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__(f"{page} has no place for figures: a line {BEGIN} and a line {END}.")
 
 
 def put(page: Path, measured: Measured) -> None:
     """Puts a table's rows of one size in place of those that were there; rows of other tables and sizes stay."""
     text = page.read_text(encoding="utf-8")
-    found = re.search(f"^{BEGIN}$(.*?)^{END}$", text, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise NoPlaceError(f"{page}: {BEGIN} … {END}")
+    found = place(page)
     rows, notes = _parts(found[1])
     key = (measured.table, measured.size)
     rows[key] = [_row(figure) for figure in measured.figures]
     notes[key] = _note(measured)
     lines = [BEGIN, "", *_HEAD, *(row for kept in rows.values() for row in kept), "", *notes.values(), "", END]
     page.write_text(text[: found.start()] + "\n".join(lines) + text[found.end() :], encoding="utf-8")
+
+
+def place(page: Path) -> re.Match[str]:
+    """Where figures stand in a page. Raises NoPlaceError."""
+    found = re.search(f"^{BEGIN}$(.*?)^{END}$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise NoPlaceError(page)
+    return found
 
 
 def _parts(text: str) -> tuple[dict[tuple[str, str], list[str]], dict[tuple[str, str], str]]:
