@@ -232,14 +232,15 @@ def _lines(load: Load, size: Size, evaluated: float, drained: float, meanwhile: 
 
 
 def _growth(load: Load) -> dict[str, float]:
-    """The most that anybody grew after a tenth of the time."""
+    """The most that anybody grew after a tenth of the time: of the functions the one that grew most."""
     after = len(load.of_functions) // 10
-    names = load.of_functions[-1]
-    functions = max(
-        max(sample[name] for sample in load.of_functions[after:]) - load.of_functions[after][name] for name in names
-    )
+    grown = {
+        name: max(sample[name] for sample in load.of_functions[after:]) - megabytes
+        for name, megabytes in load.of_functions[after].items()
+    }
+    most = max(grown, key=lambda name: grown[name])
     backends = max(load.of_backends[after:]) - load.of_backends[after]
-    return {"a function": max(0.0, functions), "a database process": max(0.0, backends)}
+    return {most: grown[most], "a database process": backends}
 
 
 def _fill(whole: Whole, size: Size) -> int:

@@ -87,6 +87,8 @@ class Suite:
         self.say = say
         self.clock = Clock()
         self.phones = Phones()
+        # The same for all, whatever midnights pass.
+        self.begins = datetime.now(UTC).replace(hour=_BEGINS_AT, minute=0, second=0, microsecond=0)
         settings = {
             "ATTEND_CHUNK_SIZE": "25",
             "ATTEND_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -151,12 +153,11 @@ class Suite:
         self.world.clear()
         self.world.rows("truncate faults.bells")
         self.phones.forget()
-        today = datetime.now(UTC).replace(hour=_BEGINS_AT, minute=0, second=0, microsecond=0)
-        self.clock.put(round((today - datetime.now(UTC)).total_seconds()))
+        self.clock.put(round((self.begins - datetime.now(UTC)).total_seconds()))
         # Whatever still ran by the old clock has written by now, and is cleared as well.
         time.sleep(1)
         self.world.clear()
-        return today
+        return self.begins
 
     def _end_act(self, number: int, passage: Passage, injector: Injector, judge: Judge) -> Snapshot:
         self._settle(passage, injector)
