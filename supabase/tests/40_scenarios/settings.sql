@@ -10,6 +10,8 @@ insert into public.scenario_rules (organization_id, type, name, is_enabled, thre
 select tests.id(o), 'inactivity', n, true, 21 from unnest('{k,l}'::text[]) o, unnest('{one,two}'::text[]) n;
 select public.evaluate_people(tests.id(o), array[tests.id(o || ' full')], '2024-02-10 12:00+00') from unnest('{k,l}'::text[]) o;
 delete from private.scenario_marks;
+-- The rules have been looked at: whoever is evaluated below was marked.
+update private.rule_clocks set evaluated_until = '2024-02-10 12:00+00' where organization_id in (tests.id('k'), tests.id('l'));
 
 -- Who was marked since the last look.
 create function tests.marked() returns text language plpgsql as $$
