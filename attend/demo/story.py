@@ -64,9 +64,9 @@ class Story:
         yield self.certificates()
         yield self.happened()
         yield self.explained()
-        yield self.swept_by_cron()
         delivery = Delivery(self.seen)
         yield delivery.today()
+        yield self.swept_by_cron()
         yield self.limited()
         weeks = self.weeks()
         for at in weeks:
