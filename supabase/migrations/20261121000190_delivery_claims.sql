@@ -37,6 +37,7 @@ grant execute on function private.instant_of(text) to authenticated, service_rol
 create or replace function private.keep_outcomes(p_outcomes private.push_outcome[], p_now timestamptz) returns integer
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 declare
   v_deactivated integer;
@@ -199,6 +200,7 @@ create or replace function private.settle_pushes(
 returns jsonb
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 declare
   v_counts jsonb;
@@ -350,6 +352,7 @@ grant execute on function private.gone_notifications(uuid, private.push_release[
 create or replace function private.hold_pushes(p_releases private.push_release[], p_now timestamptz) returns jsonb
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 begin
   if not exists (select from unnest(p_releases) as r where r.gate is not null) then
@@ -613,6 +616,7 @@ grant execute on function private.release_pushes(private.outbox[], timestamptz) 
 create function private.take_pushes(p_holder uuid, p_limit integer, p_lease_seconds integer, p_now timestamptz) returns private.outbox[]
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 declare
   v_rows tid[];

@@ -1,6 +1,7 @@
 create function private.keep_outcomes(p_outcomes private.push_outcome[], p_now timestamptz) returns integer
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 declare
   v_deactivated integer;

@@ -4,6 +4,7 @@ create function private.settle_pushes(
 returns jsonb
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 declare
   v_counts jsonb;

@@ -1,6 +1,7 @@
 create function private.take_pushes(p_holder uuid, p_limit integer, p_lease_seconds integer, p_now timestamptz) returns private.outbox[]
 language plpgsql
 set search_path = ''
+set plan_cache_mode = auto
 as $$
 declare
   v_rows tid[];
