@@ -37,7 +37,7 @@ def test_the_comparison_notices_a_single_changed_word(
     changes = (
         "comment on table public.users is 'Somebody.'",
         "grant truncate on public.users to anon",
-        "alter function private.local_midnight(date, text) reset search_path",
+        "alter function private.local_date(timestamptz, text) reset search_path",
         "drop trigger activities_mark_statistics_truncated on public.activities",
         "update private.schedules set expected_interval = interval '1 hour' where name = 'scenario-evaluation'",
         "select cron.schedule('attend-scenario-sweep', '*/2 * * * *', 'select 1')",
