@@ -7,6 +7,7 @@ unforeseen error, no answer may have another shape than theirs, and nobody may g
 from __future__ import annotations
 
 import json
+import string
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -97,7 +98,8 @@ def ask(
     front: Front, method: str, path: str, query: list[tuple[str, str]], headers: dict[str, str], body: bytes, who: str
 ) -> None:
     raw = "&".join(f"{quote(name, safe='.')}={quote(value, safe='.(),*:')}" for name, value in query)
-    target = f"/rest/v1/{path}?{raw}".encode("utf-8", "surrogatepass")
+    # Whatever is not ASCII does not get past the server's own reading of HTTP.
+    target = f"/rest/v1/{quote(path, safe=string.printable)}?{raw}".encode()
     parts = urlsplit(front.url)
     url = httpx.URL(scheme="http", host=str(parts.hostname), port=parts.port, raw_path=target)
     sent = [(name.encode(), value.encode()) for name, value in (keys_of(who) | headers).items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,3 +107,18 @@ async def test_all_of_it_is_there_again_and_the_work_in_hand_goes_on(
     )
     assert [(row["state"], row["skipped_reason"]) for row in states] == [("skipped", "stale"), ("sent", None)]
     assert len(fcm.messages()) == 1
+
+
+async def test_what_waited_can_be_settled_before_the_functions_run_again(
+    again: Database, fcm: FcmServer, tmp_path: Path
+) -> None:
+    """By the statement that docs/deploy.md gives to whoever would rather miss a push than get it twice."""
+    page = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text()
+    (statement,) = re.findall(r"```sql\n(update private\.outbox .*?;)\n```", page, re.DOTALL)
+    assert again.execute(statement).rowcount == 2
+    settings = {"ATTEND_PUSH_FCM_SERVICE_ACCOUNT": fcm.account(), "ATTEND_PUSH_FCM_URL": fcm.url}
+    with api_of(again) as api, starting("push_notification_dispatcher", api, tmp_path) as start:
+        body = b'{"type": "BELL", "schema": "public", "table": "notifications", "bell_id": "b"}'
+        answer = await start(**settings).client().send(body)
+        assert answer.json()["claimed"] == 0
+    assert fcm.messages() == []
