@@ -27,6 +27,7 @@ SEED ?= 7
 WORKERS ?= 2
 SIZE ?= small
 EXAMPLES ?= 500
+ROUNDS ?= 10
 ARGS ?=
 
 .PHONY: help
@@ -74,6 +75,10 @@ fuzz: $(PROJECT) $(TOOLS) ## Send every HTTP surface what nobody would (EXAMPLES
 audit: $(PROJECT) $(TOOLS) ## Known weaknesses and licences of what is locked; says what could not be asked (ARGS=--strict)
 	@$(PY) .ci/audit.py $(ARGS)
 
+.PHONY: faults
+faults: $(PROJECT) $(TOOLS) ## Break everything at once during a whole workload, compare with an undisturbed run (SEED=7, ROUNDS=10; needs a C compiler)
+	@$(PY) -m tests.faults --seed $(SEED) --rounds $(ROUNDS) $(ARGS)
+
 .PHONY: lint
 lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
 	$(BIN)/ruff check .
@@ -86,8 +91,12 @@ format: $(DEPS) ## Rewrite the Python files in the project's style
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(PROJECT) ## Measure against limits taken in the same run (SIZE=smoke|small|full)
-	@$(BIN)/attend bench --size $(SIZE) $(ARGS)
+bench: $(PROJECT) ## Measure every table against limits taken in the same run (SIZE="small full"; ARGS="--json FILE --write PAGE")
+	@$(BIN)/attend bench $(addprefix --size ,$(SIZE)) $(ARGS)
+
+.PHONY: load
+load: $(PROJECT) ## Measure a sustained load on all four systems, with an evaluation of everybody meanwhile (SIZE=smoke|small|full)
+	@$(BIN)/attend bench --only load $(addprefix --size ,$(SIZE)) $(ARGS)
 
 .PHONY: bench-smoke
 bench-smoke: $(PROJECT) ## Run every benchmark once, small, with no claim about time
