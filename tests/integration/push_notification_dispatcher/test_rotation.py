@@ -40,12 +40,12 @@ async def test_what_a_deleted_expo_token_did_not_send_goes_with_the_new_one(
     outbox: Outbox, make_dispatcher: Make, expo: ExpoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (person,) = outbox.people(1, provider="expo")
-    expo.access_token = "the new one"
-    monkeypatch.setenv("ATTEND_PUSH_EXPO_ACCESS_TOKEN", "the old one")
+    expo.access_token = "the-new-token"
+    monkeypatch.setenv("ATTEND_PUSH_EXPO_ACCESS_TOKEN", "the-old-token")
     outbox.push(person)
     await make_dispatcher().dispatch()
     assert outbox.states() == {"failed": 1}
-    monkeypatch.setenv("ATTEND_PUSH_EXPO_ACCESS_TOKEN", "the new one")
+    monkeypatch.setenv("ATTEND_PUSH_EXPO_ACCESS_TOKEN", "the-new-token")
     outbox.hurry(3_600)
     await make_dispatcher().dispatch()
     assert outbox.states() == {"sent": 1}

@@ -16,7 +16,7 @@ from attend.stack import installation
 from tests.support.database import Database
 from tests.support.fcm_server import FcmServer
 from tests.support.outbox import Outbox
-from tests.support.people import World
+from tests.support.people import World, empty
 from tests.support.schemas import describe
 from tests.support.served import api_of, starting
 
@@ -62,6 +62,7 @@ def restored(database: Database, backup: Path) -> Database:
 @pytest.fixture
 def again(database: Database, tmp_path: Path) -> Iterator[Database]:
     """Yesterday's database, with work in hand, as it comes back from its backup."""
+    empty(database)
     World(database)
     outbox = Outbox(database)
     late, due = outbox.people(2)
