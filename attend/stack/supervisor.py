@@ -109,9 +109,9 @@ class Supervisor:
             vault.upsert(connection, vault.FUNCTIONS_URL, self.state.functions_url)
             vault.upsert(connection, vault.WEBHOOK_SECRET, self.state.webhook_secret)
         upstreams = {name: f"http://127.0.0.1:{service.port}" for name, service in self.services.items()}
-        login = self.cluster.dsn("authenticator")
-        self._add(services.gateway(self.logs / "gateway.log", api_port, login, self.keys, upstreams))
         superuser = self.cluster.dsn(installation.SUPERUSER)
+        services.prepare_auth(superuser)
+        self._add(services.gateway(self.logs / "gateway.log", api_port, self.cluster.dsn, self.keys, upstreams))
         self._add(services.background(self.logs / "background.log", superuser, self.directory))
         for service in self.services.values():
             service.wait_ready(_READY_SECONDS)
