@@ -53,8 +53,8 @@ def make_ports(settings: PanelSettings, *, monotonic: Callable[[], float]) -> Po
 async def handle(request: Request, ports: Callable[[], Ports]) -> Response:
     """Answer a request, whatever it is. `ports` is called only by paths that need them: files and /health do without.
 
-    Routes: GET / is the page, GET /assets/<version>/<name> what it is made of, GET /health says that the process answers,
-    GET /health/deep whether the project would answer the page.
+    Routes: GET / is the page, GET /assets/<version>/<name> what it is made of, GET /health says that the process
+    answers, GET /health/deep whether the project would answer the page.
     """
 
     async def route(request: Request) -> Response:
@@ -121,6 +121,9 @@ def _page_headers(url: str) -> dict[str, str]:
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
+        # No text becomes markup, whoever writes the code.
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
     }
     return {
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
