@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
+import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -35,8 +36,10 @@ class Ports:
     reach: Reach
 
 
-def make_ports(settings: PanelSettings, *, monotonic: Callable[[], float]) -> Ports:
-    """Wire the real ones. Opens no connection.
+def make_ports(
+    settings: PanelSettings, *, monotonic: Callable[[], float], transport: httpx.AsyncBaseTransport | None = None
+) -> Ports:
+    """Wire the real ones. Opens no connection. `transport` replaces the network, for tests.
 
     Raises:
         SettingMissing: naming the variable.
@@ -46,7 +49,7 @@ def make_ports(settings: PanelSettings, *, monotonic: Callable[[], float]) -> Po
     return Ports(
         page=_files().page_for(NAME, settings.supabase_url, key),
         page_headers=_page_headers(settings.supabase_url),
-        reach=Reach(settings.supabase_url, key, monotonic=monotonic),
+        reach=Reach(settings.supabase_url, key, monotonic=monotonic, transport=transport),
     )
 
 

@@ -264,7 +264,7 @@ const DAYS = () => ({
   cell: (row) => el("span", { class: `chip ${row.days_since_last_checkin >= 30 ? "bad" : row.days_since_last_checkin >= 14 ? "warn" : "mild"}` }, format.days(row.days_since_last_checkin)),
 });
 /** @returns {Column} */
-const SESSIONS = () => ({ key: "sessions_30d", title: t("sessionsShort"), kind: "number wide", first: "down", value: (row) => row.sessions_30d, cell: (row) => format.number(row.sessions_30d) });
+const SESSIONS = () => ({ key: "sessions_30d", title: t("sessions"), kind: "number wide", first: "down", value: (row) => row.sessions_30d, cell: (row) => format.number(row.sessions_30d) });
 /** @returns {Column} */
 const GAP = () => ({ key: "avg_days_between_visits", title: t("gap"), kind: "number wide", first: "down", value: (row) => row.avg_days_between_visits, cell: (row) => format.number(row.avg_days_between_visits, 1) });
 /** @returns {Column} */
