@@ -361,7 +361,8 @@ async function exportList(id, button) {
   stops.set(button, stop);
   button.textContent = t("stop");
   try {
-    const { order: _, ...query } = id === "roster" ? ofLevel() : wanted.query;
+    // Pages go by student: a list's own order would tear them.
+    const { order: _, ...query } = id === "roster" ? { order: "", ...ofLevel() } : { order: "", ...wanted.query };
     const today = new Date().toISOString().slice(0, 10);
     const name = `${[id, id === "at-risk" ? String(state.away) : "", today].filter(Boolean).join("-")}.csv`;
     const rows = await download(name, wanted.columns, everyRow(wanted.view, wanted.columns, query, stop.signal), (so) => announce(t("exporting", { rows: format.number(so) })));
