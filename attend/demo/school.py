@@ -91,11 +91,11 @@ def _new(rng: random.Random) -> Habit:
 
 # Of a hundred students, and in any order: what a manager must not be able to guess from a number.
 _KINDS: tuple[tuple[int, Callable[[random.Random], Habit]], ...] = (
-    (6, _steady(8.0)),
-    (10, _steady(5.5)),
-    (18, _steady(3.2)),
-    (16, _steady(2.0)),
-    (8, _steady(0.9)),
+    (6, _steady(6.5)),
+    (10, _steady(4.2)),
+    (18, _steady(2.4)),
+    (16, _steady(1.5)),
+    (8, _steady(0.7)),
     (8, _returned),
     (7, _new),
     (7, _gone(7, 13)),
@@ -134,7 +134,7 @@ def _visits(rng: random.Random, student: int, habit: Habit, now: datetime) -> It
             day = today - timedelta(days=ago)
             # Both ends of a spell are visits: they are what it is known by.
             comes = rng.random() < a_day * _WEEKDAYS[day.weekday()] or ago == began or (ago == ended and ended > 0)
-            again = comes and habit.a_week > 6 and rng.random() < 0.3
+            again = comes and habit.a_week > 5 and rng.random() < 0.3
             for _ in range(comes + again):
                 at = _instant(rng, day, usual, zone)
                 if at <= now:
