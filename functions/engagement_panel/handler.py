@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
+import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -35,8 +36,10 @@ class Ports:
     reach: Reach
 
 
-def make_ports(settings: PanelSettings, *, monotonic: Callable[[], float]) -> Ports:
-    """Wire the real ones. Opens no connection.
+def make_ports(
+    settings: PanelSettings, *, monotonic: Callable[[], float], transport: httpx.AsyncBaseTransport | None = None
+) -> Ports:
+    """Wire the real ones. Opens no connection. `transport` replaces the network, for tests.
 
     Raises:
         SettingMissing: naming the variable.
@@ -46,15 +49,15 @@ def make_ports(settings: PanelSettings, *, monotonic: Callable[[], float]) -> Po
     return Ports(
         page=_files().page_for(NAME, settings.supabase_url, key),
         page_headers=_page_headers(settings.supabase_url),
-        reach=Reach(settings.supabase_url, key, monotonic=monotonic),
+        reach=Reach(settings.supabase_url, key, monotonic=monotonic, transport=transport),
     )
 
 
 async def handle(request: Request, ports: Callable[[], Ports]) -> Response:
     """Answer a request, whatever it is. `ports` is called only by paths that need them: files and /health do without.
 
-    Routes: GET / is the page, GET /assets/<version>/<name> what it is made of, GET /health says that the process answers,
-    GET /health/deep whether the project would answer the page.
+    Routes: GET / is the page, GET /assets/<version>/<name> what it is made of, GET /health says that the process
+    answers, GET /health/deep whether the project would answer the page.
     """
 
     async def route(request: Request) -> Response:
@@ -121,6 +124,9 @@ def _page_headers(url: str) -> dict[str, str]:
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
+        # No text becomes markup, whoever writes the code.
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
     }
     return {
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),

@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, TypeAdapter
 
 from shared.errors import SettingMissing
 from shared.settings import HttpUrl, Settings
+
+_CLAIMS = TypeAdapter(dict[str, Any])
 
 
 def _publishable(value: str) -> str:
@@ -23,10 +24,9 @@ def _claims(value: str) -> dict[str, Any]:
     """The claims of a key of the older kind (a JWT); none of one that is not."""
     payload = f"{value}..".split(".")[1]
     try:
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return _CLAIMS.validate_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (binascii.Error, ValueError):
         return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 PublishableKey = Annotated[str, AfterValidator(_publishable)]

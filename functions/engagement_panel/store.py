@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 # Whoever asks whether somebody is well does not wait.
 _PATIENCE_SECONDS = 5.0
@@ -16,7 +16,7 @@ _SHUT = "42501"
 
 
 class Reach:
-    """Asks the API for the panel as nobody in particular, who is refused where all is well. Belongs to one event loop."""
+    """Asks the API for the panel as nobody in particular, who is refused where all is well; one for an event loop."""
 
     def __init__(
         self,
@@ -67,9 +67,12 @@ class Reach:
                 return "unexpected_answer"
 
 
+class _Refusal(BaseModel):
+    code: str
+
+
 def _code(answer: httpx.Response) -> str | None:
     try:
-        body = cast("Any", answer.json())
-    except ValueError:
+        return _Refusal.model_validate_json(answer.content).code
+    except ValidationError:
         return None
-    return str(body.get("code")) if isinstance(body, dict) else None

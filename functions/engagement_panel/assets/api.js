@@ -68,8 +68,8 @@ function parameters(query) {
   return new URLSearchParams(pairs).toString();
 }
 
-/** A level as a filter: quoted, as a text with commas or dots must be. @param {string | null} level */
-export const levelIs = (level) => (level === null ? {} : { level: `eq.${level}` });
+/** A level as a filter: whatever is behind the dot is the text, with its own dots and commas. @param {string} level */
+export const levelIs = (level) => ({ level: `eq.${level}` });
 
 /** @param {string} method @param {string} schema @param {string} path @param {{count?: boolean, body?: object, signal?: AbortSignal}} options */
 async function request(method, schema, path, { count = false, body, signal }) {

@@ -59,6 +59,8 @@ function part(id, work) {
     return () => {
       rendered.set(section, render);
       render();
+      // It failed while the database was away, and this part is the first that has an answer.
+      if (state.reader === null && !greeting) void greet();
     };
   });
 }
@@ -76,7 +78,9 @@ async function everything() {
 
 const lists = () => Promise.all([atRisk(), dualRisk(), highEngagement(), reactivated()]);
 
+let greeting = false;
 async function greet() {
+  greeting = true;
   try {
     const { rows: [reader] } = await read("panel_reader");
     state.reader = reader;
@@ -87,6 +91,8 @@ async function greet() {
     // Every part says the same of itself, with a way to try again.
     says(error);
     return false;
+  } finally {
+    greeting = false;
   }
 }
 
@@ -107,6 +113,8 @@ function figures() {
       state.figures = rows;
       showLevels();
       showFigures();
+      // Those that came before the figures did not know of how many they are.
+      tables.forEach((update) => update());
     };
   });
 }
@@ -171,13 +179,24 @@ function students(id, view, columns, query, list) {
     await followUps(rows);
     return () => {
       list.counted?.(count);
+      tables.delete(place);
       if (rows.length === 0) place.replaceChildren(list.empty());
-      else fills.set(place, table(place, { caption: list.caption(format.number(rows.length), format.number(count)), columns: list.columns(), rows }));
+      else tables.set(place, table(place, { caption: () => list.caption(format.number(rows.length), format.number(count)), columns: list.columns(), rows }));
     };
   });
 }
-/** @type {Map<HTMLElement, () => void>} */
-const fills = new Map();
+/** What brings a table up to date without asking for it again. @type {Map<HTMLElement, () => void>} */
+const tables = new Map();
+
+/** A student was written of: every list says so. @param {{student_id: number}} student */
+async function followedUp(student) {
+  try {
+    await followUps([student]);
+    tables.forEach((update) => update());
+  } catch (error) {
+    says(error);
+  }
+}
 
 /** @param {{student_id: number}[]} rows */
 async function followUps(rows) {
@@ -193,7 +212,7 @@ function atRisk() {
   return students("at-risk", "engagement_student_activity_v", ACTIVITY, { days_since_last_checkin: AWAY[away] }, {
     caption: (shown) => t("atRiskCaption", { shown, count: format.number(figureOf(`away_${away}d`)), tab: t(tab).toLowerCase() }),
     empty: () => nobody("noneAtRisk", { tab: t(tab).toLowerCase() }),
-    columns: () => [NAME(), LEVEL(), DAYS(), SESSIONS(), GAP(), FOLLOW_UP()],
+    columns: () => [NAME(), LEVEL("wide"), DAYS(), SESSIONS(), GAP(), FOLLOW_UP()],
   });
 }
 
@@ -204,7 +223,7 @@ const dualRisk = () => students("dual-risk", "engagement_dual_risk_students_v", 
     state.dual = count;
     showFigures();
   },
-  columns: () => [NAME(), LEVEL(), ISSUE("engagement_issue", "attendance"), ISSUE("learning_issue", "learning"), DAYS(), FOLLOW_UP()],
+  columns: () => [NAME(), LEVEL("wide"), ISSUE("engagement_issue", "attendance", "wide"), ISSUE("learning_issue", "learning"), DAYS(), FOLLOW_UP("wide")],
 });
 
 const highEngagement = () => students("high-engagement", "engagement_student_activity_v", ACTIVITY,
@@ -232,7 +251,7 @@ const reactivated = () => students("reactivated", "panel_returns", RETURNS, {}, 
 const NAME = () => ({
   key: "full_name", title: t("name"), value: (row) => row.full_name,
   cell: (row) => {
-    const name = el("button", { type: "button", class: "name", "aria-haspopup": "dialog", onclick: () => notes.openStudent(row) }, row.full_name ?? t("unknown"));
+    const name = el("button", { type: "button", class: "name", "data-student": row.student_id, "aria-haspopup": "dialog", onclick: () => notes.openStudent(row) }, row.full_name ?? t("unknown"));
     if (!("consistency_score" in row) || row.consistency_score === null || row.consistency_score < AMBASSADOR) return name;
     return el("span", { class: "named" }, name, el("span", { class: "chip good", lang: "es" }, t("ambassador")));
   },
@@ -245,13 +264,13 @@ const DAYS = () => ({
   cell: (row) => el("span", { class: `chip ${row.days_since_last_checkin >= 30 ? "bad" : row.days_since_last_checkin >= 14 ? "warn" : "mild"}` }, format.days(row.days_since_last_checkin)),
 });
 /** @returns {Column} */
-const SESSIONS = () => ({ key: "sessions_30d", title: t("sessionsShort"), kind: "number wide", first: "down", value: (row) => row.sessions_30d, cell: (row) => format.number(row.sessions_30d) });
+const SESSIONS = () => ({ key: "sessions_30d", title: t("sessions"), kind: "number wide", first: "down", value: (row) => row.sessions_30d, cell: (row) => format.number(row.sessions_30d) });
 /** @returns {Column} */
 const GAP = () => ({ key: "avg_days_between_visits", title: t("gap"), kind: "number wide", first: "down", value: (row) => row.avg_days_between_visits, cell: (row) => format.number(row.avg_days_between_visits, 1) });
 /** @returns {Column} */
 const SCORE = () => ({ key: "consistency_score", title: t("score"), kind: "number", first: "down", value: (row) => row.consistency_score, cell: (row) => format.number(row.consistency_score) });
-/** @param {string} key @param {format.Word} title @returns {Column} */
-const ISSUE = (key, title) => ({ key, title: t(title), value: (row) => issue(row[key]), cell: (row) => issue(row[key]) });
+/** @param {string} key @param {format.Word} title @param {Kind} [kind] @returns {Column} */
+const ISSUE = (key, title, kind) => ({ key, title: t(title), kind, value: (row) => issue(row[key]), cell: (row) => issue(row[key]) });
 /** @returns {Column} */
 const RETURNED = () => ({ key: "return_date", title: t("returnDate"), kind: "number", first: "down", value: (row) => row.return_date, cell: (row) => el("time", { datetime: row.return_date }, format.day(row.return_date)) });
 /** @returns {Column} */
@@ -392,7 +411,7 @@ function wipe() {
   Object.assign(state, { reader: null, figures: [], returns: null, dual: null, level: undefined });
   state.followups.clear();
   rendered.clear();
-  fills.clear();
+  tables.clear();
   stops.forEach((stop) => stop.abort());
   byId("panel").querySelectorAll("[data-table], [data-chart], #figures, #level, [data-state]").forEach((stale) => stale.replaceChildren());
   for (const id of ["organization", "greeting", "as-of", "student-name", "student-about"]) byId(id).textContent = "";
@@ -491,8 +510,7 @@ function start() {
   });
   select(byId("tab-7"));
   ready = true;
-  // After a note every list may show another follow-up.
-  notes.setUp({ says, onChange: () => void lists() });
+  notes.setUp({ says, onChange: (student) => void followedUp(student) });
   if (isSignedIn()) enter();
   else askToSignIn("signInWhy");
 }

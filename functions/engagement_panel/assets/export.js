@@ -1,7 +1,7 @@
 /** CSV of all rows, as `attend panel export --bom` writes it. */
 
 // What begins a formula in some spreadsheet, the full-width forms and control characters among them.
-const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u;
+const FORMULA = /^[\s\x1c-\x1f\x85]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u;
 
 /** @param {unknown} value */
 function cell(value) {

@@ -6,15 +6,22 @@ import { compare, t } from "./format.js";
 /**
  * @typedef {{key: string, title: string, value: (row: any) => string | number | null, cell: (row: any) => Node | string, kind?: "number" | "wide" | "number wide", first?: "down"}} Column
  * @param {HTMLElement} place
- * @param {{caption: string, columns: Column[], rows: any[]}} list
+ * @param {{caption: () => string, columns: Column[], rows: any[]}} list
+ * @returns {() => void} what fills it anew, as it is sorted
  */
 export function table(place, { caption, columns, rows }) {
   let sorted = /** @type {{column: Column, down: boolean} | null} */ (null);
   const body = el("tbody");
   const headings = columns.map((column) => el("th", { scope: "col", class: column.kind ?? null },
     el("button", { type: "button", class: "sort", onclick: () => sort(column) }, column.title)));
-  const fill = () => body.replaceChildren(...ordered(rows, sorted).map((row) => el("tr", {},
+  const title = el("caption");
+  const scroll = el("div", { class: "scroll", tabindex: "0", role: "group" });
+  const fill = () => {
+    title.textContent = caption();
+    scroll.setAttribute("aria-label", caption());
+    body.replaceChildren(...ordered(rows, sorted).map((row) => el("tr", {},
     ...columns.map((column, at) => el(at ? "td" : "th", { class: column.kind ?? null, scope: at ? null : "row" }, column.cell(row))))));
+  };
 
   function sort(/** @type {Column} */ column) {
     const down = sorted?.column === column ? !sorted.down : column.first === "down";
@@ -29,8 +36,8 @@ export function table(place, { caption, columns, rows }) {
 
   fill();
   // Scrolled by keyboard, too, where it is wider than its place.
-  place.replaceChildren(el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
-    el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...headings)), body)));
+  scroll.append(el("table", {}, title, el("thead", {}, el("tr", {}, ...headings)), body));
+  place.replaceChildren(scroll);
   return fill;
 }
 

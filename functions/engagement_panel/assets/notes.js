@@ -15,10 +15,13 @@ const problem = byId("note-error");
 let open = null;
 /** What was sent last, so that the same words sent again are the same note. @type {{id: string, said: string} | null} */
 let sent = null;
-let changed = () => {};
+let changed = /** @type {(student: Student) => void} */ (() => {});
+/** Where the student was opened. @type {HTMLElement | null} */
+let section = null;
+let isHidden = false;
 let saysOf = /** @type {(error: unknown) => string | null} */ (() => null);
 
-/** @param {{onChange: () => void, says: (error: unknown) => string | null}} given */
+/** @param {{onChange: (student: Student) => void, says: (error: unknown) => string | null}} given */
 export function setUp({ onChange, says }) {
   changed = onChange;
   saysOf = says;
@@ -30,17 +33,23 @@ export function setUp({ onChange, says }) {
   byId("mark-contacted").addEventListener("click", () => void save("contacted"));
   byId("copy-student").addEventListener("click", () => void copy());
   text.addEventListener("input", () => { if (open) drafts.write(open.student_id, text.value); });
-  dialog.addEventListener("close", () => { open = null; });
+  dialog.addEventListener("close", () => {
+    if (isHidden) return;
+    // Back to the student's row, which may have been filled anew meanwhile.
+    /** @type {HTMLElement | null | undefined} */ (section?.querySelector(`[data-student="${open?.student_id}"]`))?.focus();
+    open = null;
+  });
 }
 
 /** @param {Student} student */
 export function openStudent(student) {
   open = student;
+  section = document.activeElement?.closest("section") ?? null;
   sent = null;
   problem.textContent = "";
   text.value = drafts.read(student.student_id);
   describe();
-  if (!dialog.open) dialog.showModal();
+  reveal();
   text.focus();
   void load(student);
 }
@@ -49,16 +58,20 @@ export function openStudent(student) {
 export function resume() {
   if (!open) return;
   describe();
-  if (!dialog.open) dialog.showModal();
+  reveal();
   void load(open);
+}
+
+function reveal() {
+  isHidden = false;
+  if (!dialog.open) dialog.showModal();
 }
 
 /** Out of sight while nobody is signed in; a draft stays. */
 export function hide() {
-  const student = open;
+  isHidden = true;
   dialog.close();
   byId("notes").replaceChildren();
-  open = student;
 }
 
 export function forgetStudent() {
@@ -114,7 +127,7 @@ async function save(kind) {
     sent = null;
     drafts.write(student.student_id, "");
     announce(t(kind === "note" ? "noteSaved" : "contactSaved"));
-    changed();
+    changed(student);
     if (open === student) {
       text.value = "";
       await load(student);
@@ -139,7 +152,7 @@ async function forget(student, id) {
   try {
     await removeNote(id);
     announce(t("noteDeleted"));
-    changed();
+    changed(student);
     await load(student);
     text.focus();
   } catch (error) {
