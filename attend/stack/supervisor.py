@@ -151,6 +151,7 @@ class Supervisor:
         environment = {
             "SUPABASE_URL": self.state.api_url,
             "SUPABASE_SECRET_KEY": self.keys.secret,
+            "SUPABASE_PUBLISHABLE_KEY": self.keys.publishable,
             "ATTEND_WEBHOOK_SECRET": self.state.webhook_secret,
             **services.push_provider(),
         }
