@@ -59,10 +59,8 @@ export async function show(part, words, work) {
     if (said !== null) {
       part.querySelectorAll("[data-table], [data-chart], .figures").forEach((stale) => stale.replaceChildren());
       failed.set(part, () => void show(part, words, work));
-      state.append(el("div", { class: "problem" }, el("p", {}, said),
+      state.append(el("div", { class: "problem", role: "alert" }, el("p", {}, said),
         el("button", { type: "button", class: "secondary", onclick: () => retry(part) }, words.retry)));
-      // One voice for all parts that fail together.
-      announce(said);
     }
     return false;
   } finally {
