@@ -70,6 +70,8 @@ lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	node_modules/.bin/pyright
+	node_modules/.bin/tsc --noEmit --allowJs --checkJs --strict --noUncheckedIndexedAccess --target es2024 --lib esnext,dom,dom.iterable \
+	  --module esnext --moduleResolution bundler functions/engagement_panel/assets/*.js
 
 .PHONY: format
 format: $(DEPS) ## Rewrite the Python files in the project's style

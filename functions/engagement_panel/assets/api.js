@@ -41,12 +41,13 @@ export async function read(view, query = {}, { count = false, signal } = {}) {
  * @param {AbortSignal} signal
  */
 export async function* everyRow(view, columns, query, signal) {
-  for (let after = null; ;) {
-    const behind = after === null ? {} : { student_id: `gt.${after}` };
+  /** @type {Record<string, string>} */
+  let behind = {};
+  for (;;) {
     const page = await read(view, { ...query, ...behind, select: columns.join(), order: "student_id", limit: PAGE }, { signal });
     if (page.rows.length === 0) return;
     yield page.rows;
-    after = page.rows.at(-1).student_id;
+    behind = { student_id: `gt.${page.rows.at(-1).student_id}` };
   }
 }
 
@@ -77,7 +78,7 @@ async function request(method, schema, path, { count = false, body, signal }) {
   let refused;
   for (let attempt = 0; ; attempt += 1) {
     const answer = await send(method, schema, path, { count, body, signal }, await bearer(refused));
-    if (answer?.ok) return answer;
+    if (answer instanceof Response && answer.ok) return answer;
     const problem = await explain(answer);
     if (problem instanceof SessionEnded && refused === undefined) {
       // Refreshed once: a clock that is wrong, or a session that was ended elsewhere.

@@ -8,7 +8,7 @@ import * as format from "./format.js";
 import { t } from "./format.js";
 import { table, tabs } from "./lists.js";
 import * as notes from "./notes.js";
-import { SessionEnded, SignInRefused, drafts, isSignedIn, signIn, signOut, userId } from "./session.js";
+import { SessionEnded, SignInRefused, isSignedIn, signIn, signOut, userId } from "./session.js";
 
 const TOP = 50;
 const AMBASSADOR = 85;
@@ -108,7 +108,10 @@ function showReader() {
 
 function figures() {
   return part("key-figures", async () => {
-    const { rows } = await read("panel_figures");
+    const { rows } = await read("panel_figures").catch((error) => {
+      state.figures = [];
+      throw error;
+    });
     return () => {
       state.figures = rows;
       showLevels();
@@ -138,6 +141,8 @@ function figureOf(name) {
 }
 
 function showFigures() {
+  // Not known yet, or not any more: counts that come earlier wait for the rest.
+  if (state.figures.length === 0) return byId("figures").replaceChildren();
   const of = (/** @type {string} */ name) => figureOf(name) ?? 0;
   const away = of("away_7d") + of("away_14d") + of("away_30d");
   const students = of("students");
@@ -361,7 +366,8 @@ async function exportList(id, button) {
   stops.set(button, stop);
   button.textContent = t("stop");
   try {
-    const { order: _, ...query } = id === "roster" ? ofLevel() : wanted.query;
+    // Pages go by student: a list's own order would tear them.
+    const { order: _, ...query } = id === "roster" ? { order: "", ...ofLevel() } : { order: "", ...wanted.query };
     const today = new Date().toISOString().slice(0, 10);
     const name = `${[id, id === "at-risk" ? String(state.away) : "", today].filter(Boolean).join("-")}.csv`;
     const rows = await download(name, wanted.columns, everyRow(wanted.view, wanted.columns, query, stop.signal), (so) => announce(t("exporting", { rows: format.number(so) })));
@@ -396,7 +402,7 @@ function askToSignIn(why) {
   only("sign-in");
   byId("sign-in-why").dataset.t = why;
   byId("sign-in-why").textContent = t(why);
-  byId("email").focus();
+  byId(/** @type {HTMLInputElement} */ (byId("email")).value ? "password" : "email").focus();
 }
 
 function refuse() {
@@ -428,7 +434,6 @@ async function leave() {
 function enter() {
   if (state.user && state.user !== userId()) {
     notes.forgetStudent();
-    drafts.clear();
     wipe();
   }
   state.user = userId();

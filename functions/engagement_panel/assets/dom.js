@@ -40,6 +40,7 @@ export async function show(part, words, work) {
   const state = /** @type {HTMLElement} */ (part.querySelector("[data-state]"));
   const turn = {};
   turns.set(part, turn);
+  failed.delete(part);
   part.setAttribute("aria-busy", "true");
   state.replaceChildren(el("p", { class: "loading" }, words.loading));
   const long = setTimeout(() => {
@@ -56,9 +57,10 @@ export async function show(part, words, work) {
     const said = words.says(error);
     state.replaceChildren();
     if (said !== null) {
-      part.querySelectorAll("[data-table], [data-chart]").forEach((stale) => stale.replaceChildren());
+      part.querySelectorAll("[data-table], [data-chart], .figures").forEach((stale) => stale.replaceChildren());
+      failed.set(part, () => void show(part, words, work));
       state.append(el("div", { class: "problem", role: "alert" }, el("p", {}, said),
-        el("button", { type: "button", class: "secondary", onclick: () => void show(part, words, work) }, words.retry)));
+        el("button", { type: "button", class: "secondary", onclick: () => retry(part) }, words.retry)));
     }
     return false;
   } finally {
@@ -68,3 +70,15 @@ export async function show(part, words, work) {
 }
 /** @type {WeakMap<HTMLElement, object>} */
 const turns = new WeakMap();
+/** @type {Map<HTMLElement, () => void>} */
+const failed = new Map();
+
+/** What failed together is tried together; the button goes, and the focus to the heading above it. @param {HTMLElement} part */
+function retry(part) {
+  const heading = part.querySelector("h2, h3");
+  if (heading instanceof HTMLElement) {
+    heading.tabIndex = -1;
+    heading.focus();
+  }
+  [...failed.values()].forEach((again) => again());
+}

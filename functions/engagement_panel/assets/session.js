@@ -112,22 +112,22 @@ export function forget({ drafts = true } = {}) {
   if (drafts) sessionStorage.removeItem(DRAFTS);
 }
 
-/** What somebody was typing of a student, through a reload and the end of a session. */
+/** What somebody was typing of a student, through a reload and the end of a session; nobody else who signs in meets it. */
 export const drafts = {
   /** @param {number} student */
-  read: (student) => /** @type {string} */ (all()[student] ?? ""),
+  read: (student) => /** @type {string} */ (typed()[student] ?? ""),
   /** @param {number} student @param {string} text */
   write(student, text) {
-    const { [student]: _, ...others } = all();
-    sessionStorage.setItem(DRAFTS, JSON.stringify(text ? { ...others, [student]: text } : others));
+    const { [student]: _, ...others } = typed();
+    sessionStorage.setItem(DRAFTS, JSON.stringify({ user: userId(), texts: text ? { ...others, [student]: text } : others }));
   },
-  clear: () => sessionStorage.removeItem(DRAFTS),
 };
 
 /** @returns {Record<number, string>} */
-function all() {
+function typed() {
   try {
-    return JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
+    const { user, texts } = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
+    return user === userId() ? texts : {};
   } catch {
     return {};
   }

@@ -67,7 +67,7 @@ create table public.student_notes (
   primary key (organization_id, id),
   foreign key (organization_id, student_id) references public.students (organization_id, student_id) on delete cascade,
   foreign key (organization_id, author_id) references public.users (organization_id, id) on delete set null (author_id),
-  constraint note_says_something check (kind <> 'note' or btrim(body) <> '')
+  constraint note_says_something check (kind <> 'note' or body ~ '\S')
 );
 comment on table public.student_notes is 'What managers wrote of students on the panel''s page, and that somebody spoke with them. Never changed: a correction is another note.';
 comment on column public.student_notes.kind is 'contacted: somebody spoke with the student; what was said may be empty.';

@@ -42,7 +42,7 @@ def client(
     answer: httpx.Response | Exception = REFUSED,
     asked: list[httpx.Request] | None = None,
     clock: Clock | None = None,
-    **settings: str,
+    settings: dict[str, str] | None = None,
 ) -> httpx.AsyncClient:
     """The function over HTTP; what it asks of the project is answered so."""
 
@@ -174,7 +174,7 @@ async def test_the_page_is_told_the_project_and_its_public_key_and_no_secret(mon
 
 async def test_a_setting_with_markup_stays_text() -> None:
     nasty = """k"><script>alert('x')</script>"""
-    async with client(supabase_url="https://a.test/'\"><img>", supabase_publishable_key=nasty) as http:
+    async with client(settings={"supabase_url": "https://a.test/'\"><img>", "supabase_publishable_key": nasty}) as http:
         page = Page((await http.get("/")).text)
     assert page.meta["attend-key"] == nasty
     assert page.inline == []
@@ -192,7 +192,7 @@ async def test_a_key_that_is_secret_is_refused_and_not_repeated(key: str, variab
     settings = {"supabase_url": "https://ref.api.test", variable: key}
     with pytest.raises(SettingInvalid):
         PanelSettings.load(**settings)
-    async with client(**settings) as http:
+    async with client(settings=settings) as http:
         answer = await http.get("/")
     is_error(answer, 500, "setting_invalid")
     assert answer.json()["details"] == {"variable": variable.upper()}
@@ -218,7 +218,7 @@ def test_the_newer_key_wins() -> None:
 async def test_a_missing_setting_is_named_and_health_and_files_do_without(
     settings: dict[str, str], missing: str
 ) -> None:
-    async with client(**settings) as http:
+    async with client(settings=settings) as http:
         answer = await http.get("/")
         is_error(answer, 500, "setting_missing")
         assert answer.json()["details"] == {"variable": missing}
