@@ -16,6 +16,7 @@ from attend.bench import (
     importing,
     outbox,
     panel,
+    panel_page,
     path,
     recomputing,
     report,
@@ -50,7 +51,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "scenarios": (_in_sql(evaluation.figures), _on_stack(scheduled_run.figures)),
     "statistics": (_in_sql(writing.figures), _in_sql(recomputing.figures)),
     "care": (_in_sql(care.figures),),
-    "panel": (_in_sql(panel.figures),),
+    "panel": (_in_sql(panel.figures), _on_stack(panel_page.figures)),
     "outbox": (_in_sql(outbox.figures),),
     "path": (_on_stack(path.figures), _on_stack(steady.figures), _on_stack(importing.figures)),
 }

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser
 
+from attend.bench import chromium
 from attend.demo import school as demo
 from attend.panel_page import FUNCTION, let_in
 from attend.stack import Stack, logins
@@ -55,7 +56,7 @@ def page_database(page_stack: Stack) -> Iterator[Database]:
 # Of a module and not of the session: while it lives its event loop is this thread's, and others' tests have theirs.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with browsers.launched() as browser:
+    with chromium.launched(browsers.executable()) as browser:
         yield browser
 
 

@@ -153,8 +153,10 @@ def test_the_page_comes_with_a_policy_that_allows_no_others_script(look: Look, h
 def test_the_policy_holds_in_the_browser(look: Look) -> None:
     page = look().open()
     page.page.evaluate(
-        "() => { const script = document.createElement('script'); script.textContent = 'window.owned = 1';"
-        " document.body.append(script); const img = new Image(); img.src = 'https://elsewhere.invalid/x.png'; }"
+        "() => { const img = new Image(); img.src = 'https://elsewhere.invalid/x.png';"
+        " const script = document.createElement('script');"
+        # Refused as it is made, or as it would run.
+        " try { script.textContent = 'window.owned = 1'; document.body.append(script); } catch {} }"
     )
     page.page.wait_for_function("() => window.violations.length >= 2")
     assert page.page.evaluate("() => window.owned") is None

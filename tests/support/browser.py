@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
+from playwright.sync_api import Locator, Page, Request
+
+from attend.bench import chromium
 
 ROOT = Path(__file__).parents[2]
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 900}
-_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 # Chromium's own word on every answer that is no success; the page's errors are others.
 _ANSWERED = "Failed to load resource"
@@ -26,34 +24,16 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
 """
-_COMPLETE = """() => document.querySelectorAll("#figures li").length > 0
-  && document.querySelectorAll("#panel canvas, #panel .empty").length > 0
-  && !document.querySelector("#panel [aria-busy=true]")"""
 
 
 def executable() -> str:
     """The system's Chromium. Where there is none the test is skipped, with what to install; in CI it fails."""
-    given = os.environ.get("ATTEND_CHROMIUM")
-    found = next((path for name in ([given] if given else _NAMES) if (path := shutil.which(name))), None)
+    found = chromium.find()
     if found is None:
-        told = "no Chromium: install it (Debian, Ubuntu: apt-get install chromium) or name one in ATTEND_CHROMIUM"
         if os.environ.get("CI", "").lower() in {"true", "1"}:
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(chromium.INSTALL)
+        pytest.skip(chromium.INSTALL)
     return found
-
-
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """A headless browser. It downloads nothing, neither itself nor anything of its maker's."""
-    # Root may not have a sandbox, and a container has too little shared memory for one.
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @dataclass
@@ -109,7 +89,7 @@ class Watched:
 
     def wait_complete(self, seconds: float = 20) -> None:
         """Waits until every part of the page has come to an end, and the figures are there."""
-        self.page.wait_for_function(_COMPLETE, timeout=seconds * 1000)
+        self.page.wait_for_function(f"() => {chromium.COMPLETE}", timeout=seconds * 1000)
 
     def names(self, part: str) -> list[str]:
         """The students of a list, from above."""
