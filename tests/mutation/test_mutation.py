@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import on_real_stack
 from tests.mutation.mutants import Mutant, enumerate_mutants
-from tests.mutation.runner import Laboratory
+from tests.mutation.runner import ROOT, Laboratory, named_tests
 from tests.support import pgtap
 
 pytestmark = pytest.mark.skipif(
@@ -71,3 +71,7 @@ def test_a_guard_less_is_noticed(
     killer = laboratory.killed_by_pgtap(found, files)
     assert killer is not None
     assert killer.startswith(f"{file}: ")
+
+
+def test_the_tests_that_are_asked_exist() -> None:
+    assert [path for path in sorted(named_tests()) if not (ROOT / path).exists()] == []

@@ -273,7 +273,11 @@ const SESSIONS = () => ({ key: "sessions_30d", title: t("sessions"), kind: "numb
 /** @returns {Column} */
 const GAP = () => ({ key: "avg_days_between_visits", title: t("gap"), kind: "number wide", first: "down", value: (row) => row.avg_days_between_visits, cell: (row) => format.number(row.avg_days_between_visits, 1) });
 /** @returns {Column} */
-const SCORE = () => ({ key: "consistency_score", title: t("score"), kind: "number", first: "down", value: (row) => row.consistency_score, cell: (row) => format.number(row.consistency_score) });
+const SCORE = () => ({
+  key: "consistency_score", title: t("score"), kind: "number", first: "down", value: (row) => row.consistency_score,
+  // Not rounded up: 84.9 is not yet the 85 of a badge.
+  cell: (row) => format.number(row.consistency_score === null ? null : Math.floor(row.consistency_score)),
+});
 /** @param {string} key @param {format.Word} title @param {Kind} [kind] @returns {Column} */
 const ISSUE = (key, title, kind) => ({ key, title: t(title), kind, value: (row) => issue(row[key]), cell: (row) => issue(row[key]) });
 /** @returns {Column} */

@@ -50,7 +50,8 @@ function settings(bars, most, tick) {
     options: {
       responsive: true,
       maintainAspectRatio: false,
-      animation: matchMedia("(prefers-reduced-motion: reduce)").matches ? false : { duration: 300 },
+      // Bars that grow say nothing, and are late on a slow machine.
+      animation: false,
       scales: {
         x: { grid: { display: false }, border: { color: colour("--line") }, ticks: { color: muted, font, maxRotation: 0, autoSkip: false } },
         y: { beginAtZero: true, max: most, border: { display: false }, grid: { color: colour("--line") }, ticks: { color: muted, font, maxTicksLimit: 5, callback: tick } },

@@ -72,11 +72,11 @@ export const time = (at) => new Intl.DateTimeFormat(locale, { hour: "2-digit", m
 /** @param {string} at */
 export const moment = (at) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", timeZone: zone }).format(new Date(at));
 
-/** @param {string} at */
-export function ago(at) {
-  const passed = Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 86400000));
-  return new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(-passed, "day");
-}
+/** In days of the school's calendar: yesterday evening is yesterday. @param {string} at */
+export const ago = (at) => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(Math.min(0, dayNumber(new Date(at)) - dayNumber(new Date())), "day");
+
+/** @param {Date} at */
+const dayNumber = (at) => Date.parse(new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(at)) / 86400000;
 
 /** The hour at the school. @param {Date} at */
 export const hour = (at) => Number(new Intl.DateTimeFormat("en", { hour: "numeric", hourCycle: "h23", timeZone: zone }).format(at));
