@@ -86,6 +86,10 @@ bench: $(PROJECT) ## Measure against limits taken in the same run (SIZE=smoke|sm
 bench-smoke: $(PROJECT) ## Run every benchmark once, small, with no claim about time
 	@$(BIN)/attend bench --size smoke $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(PROJECT) ## Take the pictures of the panel's page in docs/ anew (needs Chromium)
+	@$(PY) -m tests.browser.screenshots
+
 .PHONY: check
 check: lint test test-unexposed bench-smoke demo ## Everything CI runs
 

@@ -16,7 +16,7 @@ INSTALL = "no Chromium: install it (Debian, Ubuntu: apt-get install chromium) or
 COMPLETE = """document.querySelectorAll("#figures li").length > 0
   && document.querySelectorAll("#panel canvas, #panel .empty").length > 0
   && !document.querySelector("#panel [aria-busy=true]")"""
-_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Root may not have a sandbox, and a container has too little shared memory for one.
 _ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run")
 
@@ -24,7 +24,7 @@ _ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-n
 def find() -> str | None:
     """The program; ATTEND_CHROMIUM names another. None: there is none."""
     given = os.environ.get("ATTEND_CHROMIUM")
-    return next((path for name in ([given] if given else _NAMES) if (path := shutil.which(name))), None)
+    return next((path for name in ([given] if given else NAMES) if (path := shutil.which(name))), None)
 
 
 @contextmanager
