@@ -72,7 +72,8 @@ create table public.student_notes (
 comment on table public.student_notes is 'What managers wrote of students on the panel''s page, and that somebody spoke with them. Never changed: a correction is another note.';
 comment on column public.student_notes.kind is 'contacted: somebody spoke with the student; what was said may be empty.';
 comment on column public.student_notes.author_id is 'Whoever was signed in; nobody may say otherwise. Null: they are erased.';
-create index student_notes_student_id on public.student_notes (organization_id, student_id, created_at);
+-- (Why a condition that is always true: activities_user_id.)
+create index student_notes_student_id on public.student_notes (organization_id, student_id, created_at) where student_id is not null;
 create index student_notes_author_id on public.student_notes (organization_id, author_id) where author_id is not null;
 
 alter table public.students enable row level security;
