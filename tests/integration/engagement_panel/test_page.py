@@ -23,8 +23,9 @@ _DUAL = "student_id,full_name,level,engagement_issue,learning_issue,days_since_l
 _RETURNS = "student_id,full_name,level,days_inactive_before_return,return_date"
 _ROSTER = "student_id,full_name,level,last_checkin_time,days_since_last_checkin,inactivity_bucket"
 _NOTES = "id,kind,body,created_at,author_name,is_own"
+type Parameter = tuple[str, str | int | float | bool | None]
 # What the page asks for, and how many rows `populated` has for it.
-REQUESTS: list[tuple[str, list[tuple[str, str]], int]] = [
+REQUESTS: list[tuple[str, list[Parameter], int]] = [
     ("panel_reader", [], 1),
     ("panel_figures", [], 4),
     (
@@ -65,11 +66,11 @@ REQUESTS: list[tuple[str, list[tuple[str, str]], int]] = [
 ]
 
 
-def ask(api: Api, login: UUID | None, view: str, query: list[tuple[str, str]], **options: str) -> httpx.Response:
+def ask(api: Api, login: UUID | None, view: str, query: list[Parameter], **options: str) -> httpx.Response:
     headers = {"apikey": api.keys.publishable, "accept-profile": "mgmt", **options}
     if login is not None:
         headers["authorization"] = f"Bearer {api.token(login)}"
-    return httpx.get(f"{api.url}/rest/v1/{view}", params=query, headers=headers, timeout=30)
+    return httpx.get(f"{api.url}/rest/v1/{view}", params=tuple(query), headers=headers, timeout=30)
 
 
 def write(api: Api, login: UUID | None, **columns: Any) -> httpx.Response:
@@ -105,7 +106,7 @@ def test_the_list_of_requests_names_every_view_of_the_page() -> None:
 
 @pytest.mark.parametrize(("view", "query", "rows"), REQUESTS, ids=lambda part: part if isinstance(part, str) else "")
 def test_what_the_page_asks_is_answered_to_managers_of_the_school_alone(
-    populated: School, api: Api, view: str, query: list[tuple[str, str]], rows: int
+    populated: School, api: Api, view: str, query: list[Parameter], rows: int
 ) -> None:
     answer = ask(api, populated.manager, view, query, prefer="count=exact")
     assert (answer.status_code, len(answer.json())) == (200, rows), answer.text
@@ -120,7 +121,7 @@ def test_what_the_page_asks_is_answered_to_managers_of_the_school_alone(
     assert refused(ask(api, None, view, query)) == (401, "42501")
     expired = httpx.get(
         f"{api.url}/rest/v1/{view}",
-        params=query,
+        params=tuple(query),
         headers={
             "apikey": api.keys.publishable,
             "accept-profile": "mgmt",
