@@ -26,6 +26,7 @@ SEED ?= 7
 # Test processes side by side; a file stays with one of them, because its stack and its database do.
 WORKERS ?= 2
 SIZE ?= small
+ROUNDS ?= 10
 ARGS ?=
 
 .PHONY: help
@@ -65,6 +66,10 @@ test-unexposed: $(PROJECT) $(TOOLS) ## Run it where new tables are not exposed t
 mutate: $(PROJECT) $(TOOLS) ## Take each gate, lock, key, policy, grant and trigger away, and name the test that notices (hours; ARGS="--only REGEX")
 	$(PY) -m tests.mutation $(ARGS)
 
+.PHONY: faults
+faults: $(PROJECT) $(TOOLS) ## Break everything at once during a whole workload, compare with an undisturbed run (SEED=7, ROUNDS=10; needs a C compiler)
+	@$(PY) -m tests.faults --seed $(SEED) --rounds $(ROUNDS) $(ARGS)
+
 .PHONY: lint
 lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
 	$(BIN)/ruff check .
@@ -79,8 +84,12 @@ format: $(DEPS) ## Rewrite the Python files in the project's style
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(PROJECT) ## Measure against limits taken in the same run (SIZE=smoke|small|full)
-	@$(BIN)/attend bench --size $(SIZE) $(ARGS)
+bench: $(PROJECT) ## Measure every table against limits taken in the same run (SIZE="small full"; ARGS="--json FILE --write PAGE")
+	@$(BIN)/attend bench $(addprefix --size ,$(SIZE)) $(ARGS)
+
+.PHONY: load
+load: $(PROJECT) ## Measure a sustained load on all four systems, with an evaluation of everybody meanwhile (SIZE=smoke|small|full)
+	@$(BIN)/attend bench --only load $(addprefix --size ,$(SIZE)) $(ARGS)
 
 .PHONY: bench-smoke
 bench-smoke: $(PROJECT) ## Run every benchmark once, small, with no claim about time

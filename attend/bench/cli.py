@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +12,10 @@ from rich.console import Console
 
 from attend.bench import (
     care,
+    document,
     evaluation,
     importing,
+    load,
     outbox,
     panel,
     panel_page,
@@ -24,7 +26,7 @@ from attend.bench import (
     steady,
     writing,
 )
-from attend.bench.measure import SIZES, Figure, Size, WrongResultError
+from attend.bench.measure import SIZES, Figure, Measured, Size, WrongResultError
 from attend.bench.stack import whole
 from attend.bench.workplace import workplace
 
@@ -39,9 +41,9 @@ def _in_sql(figures: Callable[..., Iterator[Figure]]) -> Source:
     return run
 
 
-def _on_stack(figures: Callable[..., Iterator[Figure]]) -> Source:
+def _on_stack(figures: Callable[..., Iterator[Figure]], *, cron: bool = False) -> Source:
     def run(size: Size) -> Iterator[Figure]:
-        with whole() as place:
+        with whole(cron=cron) as place:
             yield from figures(place, size)
 
     return run
@@ -54,6 +56,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "panel": (_in_sql(panel.figures), _on_stack(panel_page.figures)),
     "outbox": (_in_sql(outbox.figures),),
     "path": (_on_stack(path.figures), _on_stack(steady.figures), _on_stack(importing.figures)),
+    "load": (_on_stack(load.figures, cron=True),),
 }
 
 
@@ -66,6 +69,7 @@ class TableName(StrEnum):
     panel = "panel"
     outbox = "outbox"
     path = "path"
+    load = "load"
 
 
 class SizeName(StrEnum):
@@ -77,31 +81,60 @@ class SizeName(StrEnum):
     vast = "vast"
 
 
-def measure(size: str, only: str | None = None) -> list[Figure]:
-    """Runs the tables (or one) in order. Raises WrongResultError when what is measured did the wrong thing."""
-    chosen = [only] if only else list(SOURCES)
-    return [figure for name in chosen for source in SOURCES[name] for figure in source(SIZES[size])]
+def measure(sizes: Sequence[str], only: str | None = None) -> Iterator[Measured]:
+    """Runs the tables (or one) in order, each in every size.
+
+    What did the wrong thing has no figures but a reason; the others are measured all the same, which may take hours.
+    """
+    for name in [only] if only else list(SOURCES):
+        for size in sizes:
+            measured = Measured(name, size, began=report.load_average())
+            try:
+                measured.figures += [figure for source in SOURCES[name] for figure in source(SIZES[size])]
+            except WrongResultError as error:
+                measured.figures.clear()
+                measured.wrong = str(error)
+            measured.ended = report.load_average()
+            yield measured
 
 
 def bench(
     only: Annotated[TableName | None, typer.Option(help="Only this table.")] = None,
     size: Annotated[
-        SizeName,
-        typer.Option(help="smoke: is it right; small: 100,000 people; full: 1,000,000; vast: 20 million check-ins."),
-    ] = SizeName.small,
+        list[SizeName] | None,
+        typer.Option(
+            help="smoke: is it right; small (unless said otherwise): 100,000 people; full: 1,000,000; "
+            "vast: 20 million check-ins. May be given several times."
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as a JSON list.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Also put them into the table of this page (docs/performance.md).")
+    ] = None,
 ) -> None:
     """Measure: every figure is a ratio against a limit taken in the same run (docs/performance.md)."""
-    try:
-        figures = measure(size.value, only.value if only else None)
-    except WrongResultError as error:
-        typer.secho(f"Wrong result, so no figure: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
+    if write is not None:
+        try:
+            document.place(write)
+        except (OSError, document.NoPlaceError) as error:
+            raise typer.BadParameter(str(error), param_hint="--write") from error
+    done: list[Measured] = []
+    for measured in measure([each.value for each in size or [SizeName.small]], only.value if only else None):
+        done.append(measured)
+        # At once: what was measured in an hour is not lost with the next.
+        if json is not None:
+            report.write([figure for each in done for figure in each.figures], json)
+        if write is not None and not measured.wrong:
+            document.put(write, measured)
     # A pipe has no width: a table that is cut off is of no use in a log.
     console = Console()
+    figures = [figure for each in done for figure in each.figures]
     report.show(figures, console if console.is_terminal else Console(width=120))
-    if json is not None:
-        report.write(figures, json)
+    for each in done:
+        if each.wrong:
+            typer.secho(f"Wrong result, so no figure of {each.table}, {each.size}: {each.wrong}", fg="red", err=True)
+    if any(each.wrong for each in done):
+        raise typer.Exit(1)
 
 
 def register(app: typer.Typer) -> None:

@@ -48,7 +48,7 @@ class _Bystander:
         with self.whole.connect() as connection:
             while not self.over.wait(0.1):
                 pids = connection.execute("select pid from pg_stat_activity where usename = 'authenticator'").fetchall()
-                self.of_backends.append(max((_private_megabytes(pid) for (pid,) in pids), default=0.0))
+                self.of_backends.append(max((private_megabytes(pid) for (pid,) in pids), default=0.0))
                 self.of_function.append(self.whole.megabytes(FUNCTION))
 
 
@@ -96,7 +96,7 @@ def _total(whole: Whole) -> int:
     return whole.value("select sum(total_activities) from public.activity_statistics where period_type = 'all_time'")
 
 
-def _private_megabytes(pid: int) -> float:
+def private_megabytes(pid: int) -> float:
     """Resident and not shared: what a process has of its own."""
     try:
         fields = Path(f"/proc/{pid}/statm").read_text().split()

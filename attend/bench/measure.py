@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -32,6 +32,7 @@ class Size:
     pushes: int
     push_batches: int
     sends: int
+    load_seconds: int
     rounds: int = 3
 
 
@@ -55,6 +56,7 @@ SIZES = {
             pushes=20_000,
             push_batches=1,
             sends=300,
+            load_seconds=6,
         ),
         Size(
             "small",
@@ -73,6 +75,7 @@ SIZES = {
             pushes=200_000,
             push_batches=20,
             sends=20_000,
+            load_seconds=60,
         ),
         Size(
             "full",
@@ -91,6 +94,7 @@ SIZES = {
             pushes=200_000,
             push_batches=20,
             sends=50_000,
+            load_seconds=180,
         ),
     )
 }
@@ -127,6 +131,18 @@ class Figure:
         values = asdict(self) | {"ratio": self.ratio}
         names = ("table", "case", "size", "ours_ms", "limit_ms", "ratio", "target", "naive_ms")
         return {name: _rounded(values[name]) for name in names}
+
+
+@dataclass
+class Measured:
+    """A table in one size: its figures, or why there are none, and the machine's load before and after."""
+
+    table: str
+    size: str
+    began: float
+    ended: float = 0.0
+    figures: list[Figure] = field(default_factory=list)
+    wrong: str = ""
 
 
 def _rounded(value: Any) -> Any:

@@ -71,13 +71,13 @@ class Whole:
 
 
 @contextmanager
-def whole() -> Iterator[Whole]:
-    """A whole stack with cron off, gone afterwards."""
+def whole(*, cron: bool = False) -> Iterator[Whole]:
+    """A whole stack with cron off, unless it is wanted, gone afterwards."""
     say("starting a stack")
     # The time budget is the platform's business, not the engine's speed: a slow machine must still finish its run.
     # And what a killed process had in hand is taken over within the run that is measured.
     environment = {"ATTEND_TIME_BUDGET_SECONDS": "600", "ATTEND_LEASE_SECONDS": "5"}
-    with Stack(cron=False, environment=environment) as stack:
+    with Stack(cron=cron, environment=environment) as stack:
         place = Whole(stack)
         try:
             yield place

@@ -226,6 +226,7 @@ FUNCTIONS: dict[str, str] = {
     "private.facts": "service_role",
     "private.facts_as_of": "service_role",
     "private.facts_now": "service_role",
+    "private.figures_of_days": "service_role",
     "private.figures_of_people": "service_role",
     "private.finish_chunk": "service_role",
     "private.inactivity_candidates": "service_role",

@@ -50,6 +50,8 @@ _SETTINGS = {
     "wal_level": "logical",
     "max_replication_slots": "5",
 }
+# What a fault test preloads into every process of its stack, to move the clock they read (tests/faults/clock.py).
+_PASSED_ON = ("LD_PRELOAD", "ATTEND_CLOCK")
 
 
 class Cluster:
@@ -185,7 +187,8 @@ class Cluster:
                 cwd="/",
                 start_new_session=True,
                 preexec_fn=dies_with_parent(signal.SIGINT),  # noqa: PLW1509 - prctl is async-signal-safe
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+                | {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 **self.account.popen_arguments(),
             )
 

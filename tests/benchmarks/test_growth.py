@@ -109,6 +109,30 @@ def test_what_a_decision_plans_does_not_depend_on_how_many_are_told(database: Da
         assert admin.execute(_PLANNED).fetchall() == []
 
 
+_DAYS = """
+insert into public.activities (organization_id, user_id, activity_type_id, occurred_at)
+select u.organization_id, u.id, 'other', now() - make_interval(days => n)
+from public.users u cross join generate_series(1, 10) n where u.organization_id = %s
+"""
+
+
+def test_what_a_rebuild_plans_does_not_depend_on_how_many_rows_it_writes(database: Database) -> None:
+    """As above: the check that a row's person exists was planned anew for each of a person's 350 rows."""
+    rebuild = "select private.rebuild_statistics(%s, %s, %s, now(), null) -> 'statistics' -> 'rows_written' as rows"
+    with database.connect("supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.execute("set local pg_stat_statements.track = 'all'")
+        admin.execute("set local pg_stat_statements.track_planning = on")
+        (organization,) = (row["id"] for row in admin.execute(_ORGANIZATION))
+        _, second, *_ = sorted(row["id"] for row in admin.execute(_PEOPLE, (organization,)))
+        admin.execute(_DAYS, (organization,))
+        admin.execute(rebuild, (organization, None, second))
+        admin.execute(_FORGET)
+        written = admin.execute(rebuild, (organization, second, None)).fetchone()
+        assert written is not None
+        assert written["rows"] >= 39 * 10
+        assert admin.execute(_PLANNED).fetchall() == []
+
+
 def test_plans_that_are_kept_do_not_remember_that_a_table_was_empty(database: Database) -> None:
     """Of an empty table a scan costs nothing, and the plan would be kept while the table grows."""
     assert (

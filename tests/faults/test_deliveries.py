@@ -9,17 +9,14 @@ import os
 import random
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from attend.stack.processes import wait_until
+from tests.faults.phones import Phones
 from tests.faults.world import World
-from tests.support.fcm_server import FcmServer
-from tests.support.http_server import Reply
 from tests.support.stack import embedded_stack
 
 DISPATCHER = "push-notification-dispatcher"
@@ -33,24 +30,6 @@ CONNECTIONS = 25
 IN_HAND = 4 * SLICE
 # From the answer to the commit: a slice, a record, and where Postgres was killed, its restart.
 WINDOW_SECONDS = float(LEASE_SECONDS)
-
-
-class Phones(FcmServer):
-    """FCM that counts by collapse key, each message with the time at which it was answered."""
-
-    def __init__(self) -> None:
-        self.taken: dict[str, list[float]] = defaultdict(list)
-        self.keys_of: dict[str, set[str]] = defaultdict(set)
-        super().__init__()
-
-    def _send(self, message: dict[str, Any]) -> Reply:
-        reply = super()._send(message)
-        key = message["android"]["collapse_key"]
-        self.taken[key].append(time.monotonic())
-        self.keys_of[message["token"]].add(key)
-        # The bodies of ten thousand requests are not needed, and take room.
-        self.requests.clear()
-        return reply.but(delay=0.02)
 
 
 @dataclass

@@ -70,7 +70,8 @@ _ANALYZED = (
 )
 _CLEAR = """
 truncate public.organizations, public.notifications, private.outbox, private.cooldowns, private.scenario_marks,
-  private.statistics_marks, private.runs, private.webhook_deliveries, net.http_request_queue, net._http_response cascade
+  private.statistics_marks, private.care_marks, private.runs, private.case_runs, private.webhook_deliveries,
+  private.rings, net.http_request_queue, net._http_response cascade
 """
 
 
@@ -107,9 +108,8 @@ class World:
 
     def populate(self, people: int, organizations: int = 3) -> Told:
         """Replaces everybody, without a mark or a bell, and returns the set that one undisturbed run would tell."""
+        self.clear()
         self.rows("set session_replication_role = replica")
-        self.rows(_CLEAR)
-        self.rows("update private.bells set last_rung_at = '-infinity'")
         ids = [uuid.uuid4() for _ in range(organizations)]
         self.rows("insert into public.organizations (id, name) select unnest(%s::uuid[]), 'Organisation'", ids)
         self.rows(
@@ -129,6 +129,14 @@ class World:
         expected = self.would_tell()
         assert 0.4 * people < len(expected) < 0.7 * people
         return expected
+
+    def clear(self) -> None:
+        """Nobody is there, nothing waits, and nothing has run or rung yet."""
+        self.rows("set session_replication_role = replica")
+        self.rows(_CLEAR)
+        self.rows("update private.bells set last_rung_at = '-infinity', rung_again_at = '-infinity'")
+        self.rows("update private.schedules set last_started_at = null, last_rung_at = null, last_succeeded_at = null")
+        self.rows("set session_replication_role = origin")
 
     def would_tell(self) -> Told:
         """The set of (person, subject) that a run told now would tell, by the dry run."""

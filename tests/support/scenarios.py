@@ -156,46 +156,50 @@ class Scene:
     def world(self) -> World:
         """Everything the decisions follow from, as it stands."""
         organization = self.rows("select time_zone from public.organizations where id = %s", self.id)[0]
-        settings = {r["key"]: r["value"] for r in self.rows("select key, value from public.org_settings_kv")}
+        settings = {r["key"]: r["value"] for r in self._own("public.org_settings_kv")}
         quiet = settings.get("quiet_hours")
         hashes = self.rows(
             "select u.id as user_id, r.id as rule_id, hashtextextended(u.id::text || r.id::text, 0) as hash"
-            " from public.users u, public.scenario_rules r where r.activation = 'spread'"
+            " from public.users u join public.scenario_rules r on r.organization_id = u.organization_id"
+            " where u.organization_id = %s and r.activation = 'spread'",
+            self.id,
         )
         hash_of = {(r["user_id"], r["rule_id"]): r["hash"] for r in hashes}
         activities = self.rows(
             "select a.*, coalesce((select array_agg(c.contact_id) from public.activity_contacts c"
-            " where c.activity_id = a.id), '{}') as contacts from public.activities a where a.status = 'completed'"
+            " where c.organization_id = a.organization_id and c.activity_id = a.id), '{}') as contacts"
+            " from public.activities a where a.organization_id = %s and a.status = 'completed'",
+            self.id,
         )
         certificates = self.rows(
             "select *, revoked_at is null and replaced_by is null as is_valid from public.certificates"
+            " where organization_id = %s",
+            self.id,
         )
         return World(
             time_zone=organization["time_zone"],
             daily_cap=settings.get("notification_daily_cap"),
             quiet=(time.fromisoformat(quiet["from"]), time.fromisoformat(quiet["to"])) if quiet else None,
             spread_hash=lambda user_id, rule_id: hash_of[user_id, rule_id],
-            people=_objects(Person, self.rows("select * from public.users")),
-            rules=_objects(Rule, self.rows(_RULES)),
+            people=_objects(Person, self._own("public.users")),
+            rules=_objects(Rule, self.rows(_RULES, self.id)),
             activities=_objects(Activity, [{**a, "contacts": frozenset(a["contacts"])} for a in activities]),
             certificates=_objects(Certificate, certificates),
             switched_off={
                 (r["user_id"], r["scenario"], r["channel"])
-                for r in self.rows("select * from public.notification_preferences where not is_enabled")
+                for r in self._own("public.notification_preferences")
+                if not r["is_enabled"]
             },
-            coordinators={
-                (r["user_id"], r["coordinator_id"]) for r in self.rows("select * from public.user_coordinators")
-            },
-            told=_objects(Told, self.rows(_TOLD)),
-            cooldowns={
-                (r["user_id"], r["subject"]): r["last_triggered_at"]
-                for r in self.rows("select * from private.cooldowns")
-            },
+            coordinators={(r["user_id"], r["coordinator_id"]) for r in self._own("public.user_coordinators")},
+            told=_objects(Told, self.rows(_TOLD, self.id)),
+            cooldowns={(r["user_id"], r["subject"]): r["last_triggered_at"] for r in self._own("private.cooldowns")},
             achievements={
-                (r["user_id"], r["subject"]): (r["crossed_at"], r["outcome"])
-                for r in self.rows("select * from public.achievements")
+                (r["user_id"], r["subject"]): (r["crossed_at"], r["outcome"]) for r in self._own("public.achievements")
             },
         )
+
+    def _own(self, table: str) -> list[dict[str, Any]]:
+        return self.rows(f"select * from {table} where organization_id = %s", self.id)
 
 
 def gates_of(answers: list[Answer]) -> Gates:
@@ -235,13 +239,14 @@ _RULES = """
 select r.id, r.type, r.is_enabled, r.version, r.priority, r.threshold_days, r.cooldown_days, r.max_reminders,
   r.metric, r.period, r.thresholds, r.max_age_days, r.lead_days, r.activation, r.spread_days, r.is_mandatory,
   r.informs_coordinators, nullif(r.effective_from, '-infinity') as effective_from
-from public.scenario_rules r
+from public.scenario_rules r where r.organization_id = %s
 """
 _TOLD = """
 select n.*, (n.context ->> 'period_start')::timestamptz as period_start, o.state::text as push,
   coalesce(n.read_at, n.dismissed_at) is not null as is_read, n.retracted_at is not null as is_retracted
 from public.notifications n
 left join private.outbox o on o.organization_id = n.organization_id and o.notification_id = n.id
+where n.organization_id = %s
 """
 
 

@@ -181,6 +181,18 @@ def test_a_bad_activity_is_refused_by_its_rule_and_leaves_neither_row_nor_mark(
     assert programme.database.value("select count(*) from public.activities where user_id = %s", (mentor,)) == 0
 
 
+def test_an_activity_of_somebody_of_another_organisation_is_refused_and_leaves_no_mark(
+    programme: Programme, stranger: Programme, service: Client
+) -> None:
+    theirs = stranger.person()
+    row = {"activity_type_id": "other", "occurred_at": NOW.isoformat(), "duration_minutes": 5}
+    answer = service.insert("activities", row | {"organization_id": str(programme.id), "user_id": str(theirs)})
+    assert problem(answer)[:2] == (409, "23503")
+    assert "activities_organization_id_user_id_fkey" in answer.json()["message"]
+    assert programme.marks() == 0
+    assert programme.database.value("select count(*) from public.activities where user_id = %s", (theirs,)) == 0
+
+
 def test_one_bad_row_of_many_leaves_nothing_of_the_rest(programme: Programme, mentor: UUID, service: Client) -> None:
     rows = [
         {

@@ -5,9 +5,10 @@ as $$
 begin
   -- Once for all who drain side by side, or each of a batch would ring, and all of those again. Both times are compared with
   -- when this drain began: a bell queued since then comes after it, and whoever answers that decides anew. Taken: somebody
-  -- queues one this moment.
+  -- queues one this moment. A time ahead of the clock is of before the clock was put back, and says nothing of now.
   perform from private.bells b
-  where b.function_name = p_function_name and b.last_rung_at > now() - interval '1 second' and b.rung_again_at < now()
+  where b.function_name = p_function_name and b.last_rung_at > now() - interval '1 second'
+    and (b.rung_again_at < now() or b.rung_again_at > clock_timestamp())
   for no key update skip locked;
   if not found then
     return false;

@@ -8,8 +8,10 @@ begin
   -- Deferred to the commit because both decisions are about that moment: a writer who rang earlier in a long transaction
   -- would hold the row, and so silence everybody, until it ends. Writers who find the row taken, or rung within 0.8 s, stay
   -- silent: whoever drains within a second of a ring has it rung once more (private.ring_again), so their marks are found.
+  -- A ring ahead of the clock was before the clock was put back: nobody stays silent until it is as late again.
   perform from private.bells b
-  where b.function_name = v_function_name and b.last_rung_at < clock_timestamp() - interval '0.8 seconds'
+  where b.function_name = v_function_name
+    and (b.last_rung_at < clock_timestamp() - interval '0.8 seconds' or b.last_rung_at > clock_timestamp())
   for no key update skip locked;
   if found then
     update private.bells b set last_rung_at = clock_timestamp(), rung = b.rung + 1 where b.function_name = v_function_name;

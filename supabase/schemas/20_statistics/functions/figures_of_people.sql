@@ -13,8 +13,6 @@ as $$
 declare
   v_today date := (p_now at time zone 'UTC')::date;
   v_all boolean := p_days is null;
-  -- Few buckets are filled by comparing days with their bounds; for many, each day's are looked up.
-  v_by_calendar boolean := p_days is null or cardinality(p_days) > 8 * cardinality(p_users);
   v_eve date;
   v_last date;
   v_weeks date[];
@@ -22,23 +20,21 @@ declare
   v_quarters date[];
   v_years date[];
 begin
-  if v_by_calendar then
-    -- Day by day after the eve of the first: an array is read in a tenth of the time of date_trunc.
-    select min((f.occurred_at at time zone 'UTC')::date) - 1, max((l.occurred_at at time zone 'UTC')::date) into v_eve, v_last
-    from unnest(p_users) as u (id)
-    cross join lateral (
-      select a.occurred_at from public.activities a
-      where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
-      order by a.occurred_at limit 1) f
-    cross join lateral (
-      select a.occurred_at from public.activities a
-      where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
-      order by a.occurred_at desc limit 1) l;
-    select array_agg(date_trunc('week', d.day)::date order by d.day), array_agg(date_trunc('month', d.day)::date order by d.day),
-        array_agg(date_trunc('quarter', d.day)::date order by d.day), array_agg(date_trunc('year', d.day)::date order by d.day)
-      into v_weeks, v_months, v_quarters, v_years
-    from generate_series(v_eve + interval '1 day', v_last::timestamp, interval '1 day') as d (day);
-  end if;
+  -- Day by day after the eve of the first: an array is read in a tenth of the time of date_trunc.
+  select min((f.occurred_at at time zone 'UTC')::date) - 1, max((l.occurred_at at time zone 'UTC')::date) into v_eve, v_last
+  from unnest(p_users) as u (id)
+  cross join lateral (
+    select a.occurred_at from public.activities a
+    where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
+    order by a.occurred_at limit 1) f
+  cross join lateral (
+    select a.occurred_at from public.activities a
+    where a.organization_id = p_organization_id and a.user_id = u.id and a.status = 'completed'
+    order by a.occurred_at desc limit 1) l;
+  select array_agg(date_trunc('week', d.day)::date order by d.day), array_agg(date_trunc('month', d.day)::date order by d.day),
+      array_agg(date_trunc('quarter', d.day)::date order by d.day), array_agg(date_trunc('year', d.day)::date order by d.day)
+    into v_weeks, v_months, v_quarters, v_years
+  from generate_series(v_eve + interval '1 day', v_last::timestamp, interval '1 day') as d (day);
 
   -- Person by person, so that each person's activities are read once and what is made of them stays small.
   return query
@@ -127,12 +123,7 @@ begin
         cross join lateral (values
           ('day'::public.statistics_period, b.day), ('week', v_weeks[b.n]), ('month', v_months[b.n]), ('quarter', v_quarters[b.n]),
           ('year', v_years[b.n]), ('all_time', '-infinity')) as c (period_type, first_day)
-        where v_by_calendar and (v_all or (c.period_type, c.first_day) in (select k.period_type, k.first_day from bucket k))
-        union all
-        select k.period_type, k.first_day, b.*
-        from bucket k
-        join by_day b on b.day >= k.first_day and b.day < k.next_day
-        where not v_by_calendar) m
+        where v_all or (c.period_type, c.first_day) in (select k.period_type, k.first_day from bucket k)) m
       group by m.period_type, m.first_day, m.activity_type_id
     ), figure as materialized (
       select t.period_type, t.first_day, sum(t.activities) as activities, sum(t.minutes) as minutes,
@@ -152,12 +143,7 @@ begin
         cross join lateral (values
           ('day'::public.statistics_period, o.day), ('week', v_weeks[o.n]), ('month', v_months[o.n]), ('quarter', v_quarters[o.n]),
           ('year', v_years[o.n]), ('all_time', '-infinity')) as c (period_type, first_day)
-        where v_by_calendar and (v_all or (c.period_type, c.first_day) in (select k.period_type, k.first_day from bucket k))
-        union all
-        select distinct k.period_type, k.first_day, o.id
-        from bucket k
-        join contact o on o.day >= k.first_day and o.day < k.next_day
-        where not v_by_calendar) m
+        where v_all or (c.period_type, c.first_day) in (select k.period_type, k.first_day from bucket k)) m
       group by m.period_type, m.first_day
     ), wanted as (
       select k.period_type, k.first_day, k.next_day from bucket k where not v_all

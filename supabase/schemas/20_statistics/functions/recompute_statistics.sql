@@ -8,7 +8,6 @@ as $$
 declare
   v_users uuid[];
   v_whole_users uuid[];
-  v_day_users uuid[];
   v_marked_users uuid[];
   v_marked_days date[];
 begin
@@ -39,12 +38,12 @@ begin
 
   select array_agg(distinct m.user_id) into v_whole_users
   from unnest(p_user_ids, p_days) as m (user_id, day) where m.day is null and m.user_id = any (v_users);
-  select array_agg(distinct m.user_id), array_agg(m.user_id), array_agg(m.day) into v_day_users, v_marked_users, v_marked_days
+  select array_agg(m.user_id), array_agg(m.day) into v_marked_users, v_marked_days
   from unnest(p_user_ids, p_days) as m (user_id, day)
   where m.user_id = any (v_users) and m.user_id <> all (coalesce(v_whole_users, '{}'));
   return query
   select w.user_id, w.rows_changed
-  from private.write_figures(p_organization_id, v_whole_users, v_day_users, v_marked_users, v_marked_days, p_now, p_touch) w;
+  from private.write_figures(p_organization_id, v_whole_users, v_marked_users, v_marked_days, p_now, p_touch) w;
 end;
 $$;
 comment on function private.recompute_statistics(uuid, uuid[], date[], timestamptz, boolean) is

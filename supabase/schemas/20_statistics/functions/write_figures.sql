@@ -1,17 +1,34 @@
 create function private.write_figures(
-  p_organization_id uuid, p_whole_users uuid[], p_users uuid[], p_user_ids uuid[], p_days date[], p_now timestamptz, p_touch boolean)
+  p_organization_id uuid, p_whole_users uuid[], p_user_ids uuid[], p_days date[], p_now timestamptz, p_touch boolean)
 returns table (user_id uuid, rows_changed bigint)
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+-- Of its own: whoever calls this is planned anew each time, and with them the foreign key would be, for each row that is written.
+set plan_cache_mode = auto
 set work_mem = '32MB'
 as $$
+declare
+  v_few_users uuid[];
+  v_few_days date[];
+  v_many_users uuid[];
+  v_many_days date[];
 begin
+  -- Some thirty days of one person cost the same either way.
+  select array_agg(m.user_id) filter (where m.days <= 30), array_agg(m.day) filter (where m.days <= 30),
+      array_agg(m.user_id) filter (where m.days > 30), array_agg(m.day) filter (where m.days > 30)
+    into v_few_users, v_few_days, v_many_users, v_many_days
+  from (
+    select m.user_id, m.day, count(*) over (partition by m.user_id) as days from unnest(p_user_ids, p_days) as m (user_id, day)) m;
   return query
   with computed as materialized (
     select f.* from private.figures_of_people(p_organization_id, p_whole_users, null, null, p_now) f where p_whole_users is not null
     union all
-    select f.* from private.figures_of_people(p_organization_id, p_users, p_user_ids, p_days, p_now) f where p_users is not null
+    select f.*
+    from private.figures_of_people(
+      p_organization_id, (select array_agg(distinct u.id) from unnest(v_many_users) as u (id)), v_many_users, v_many_days, p_now) f
+    where v_many_users is not null
+    union all
+    select f.* from private.figures_of_days(p_organization_id, v_few_users, v_few_days, p_now) f where v_few_users is not null
   ), removed as (
     delete from public.activity_statistics s
     using computed c
@@ -59,7 +76,7 @@ begin
   group by x.user_id;
 end;
 $$;
-comment on function private.write_figures(uuid, uuid[], uuid[], uuid[], date[], timestamptz, boolean) is
-  'Writes what private.figures_of_people says: of p_whole_users everything, of p_users their days (null: nobody). Emptied rows go. With p_touch false, rows already right keep their computed_at. Returns how many rows of whom it wrote or removed. For private.recompute_statistics, which holds the locks.';
-revoke all on function private.write_figures(uuid, uuid[], uuid[], uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
-grant execute on function private.write_figures(uuid, uuid[], uuid[], uuid[], date[], timestamptz, boolean) to service_role;
+comment on function private.write_figures(uuid, uuid[], uuid[], date[], timestamptz, boolean) is
+  'Writes what private.figures_of_people says: of p_whole_users everything, of p_user_ids the days p_days (null: nobody). Emptied rows go. With p_touch false, rows already right keep their computed_at. Returns how many rows of whom it wrote or removed. For private.recompute_statistics, which holds the locks.';
+revoke all on function private.write_figures(uuid, uuid[], uuid[], date[], timestamptz, boolean) from public, anon, authenticated, service_role;
+grant execute on function private.write_figures(uuid, uuid[], uuid[], date[], timestamptz, boolean) to service_role;
