@@ -26,6 +26,7 @@ SEED ?= 7
 # Test processes side by side; a file stays with one of them, because its stack and its database do.
 WORKERS ?= 2
 SIZE ?= small
+EXAMPLES ?= 500
 ROUNDS ?= 10
 ARGS ?=
 
@@ -65,6 +66,14 @@ test-unexposed: $(PROJECT) $(TOOLS) ## Run it where new tables are not exposed t
 .PHONY: mutate
 mutate: $(PROJECT) $(TOOLS) ## Take each gate, lock, key, policy, grant and trigger away, and name the test that notices (hours; ARGS="--only REGEX")
 	$(PY) -m tests.mutation $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(PROJECT) $(TOOLS) ## Send every HTTP surface what nobody would (EXAMPLES=500 of each kind; few are in make test)
+	ATTEND_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 3600 tests/fuzz $(ARGS)
+
+.PHONY: audit
+audit: $(PROJECT) $(TOOLS) ## Known weaknesses and licences of what is locked; says what could not be asked (ARGS=--strict)
+	@$(PY) .ci/audit.py $(ARGS)
 
 .PHONY: faults
 faults: $(PROJECT) $(TOOLS) ## Break everything at once during a whole workload, compare with an undisturbed run (SEED=7, ROUNDS=10; needs a C compiler)

@@ -13,15 +13,23 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared import logs
+from shared import logs, openapi
 from shared.deliveries import Deliveries
 from shared.errors import NotVerified, UnknownPath
 from shared.events import RowChange
 from shared.health import FunctionHealth
 from shared.http import answer, read_body, require_json, require_method
+from shared.openapi import FunctionApi
 from shared.settings import FunctionSettings
 from shared.supabase_client import Supabase
-from shared.webhooks import SHARED_SECRET_HEADER, SIGNATURE_HEADER, WebhookVerifier, verify_shared_secret
+from shared.webhooks import (
+    ID_HEADER,
+    SHARED_SECRET_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    WebhookVerifier,
+    verify_shared_secret,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +70,14 @@ def make_ports[Event: BaseModel](
     )
 
 
-async def handle[Event: BaseModel](request: Request, name: str, ports: Callable[[], Ports[Event]]) -> Response:
+async def handle[Event: BaseModel](request: Request, api: FunctionApi, ports: Callable[[], Ports[Event]]) -> Response:
     """Answer a request, whatever it is. `ports` is called only by paths that need them: /health answers without.
 
     Routes: POST / takes an event, GET /health says that the process answers, GET /health/deep whether all is well with
-    this function. All also below the function's own `name`, for callers who reach the process without the gateway that
-    strips it.
+    this function, GET /openapi.json what all that is. All also below the function's own name, for callers who reach the
+    process without the gateway that strips it.
     """
+    name = api.name
 
     async def route(request: Request) -> Response:
         match request.url.path.rstrip("/").removeprefix(f"/{name}"):
@@ -82,8 +91,11 @@ async def handle[Event: BaseModel](request: Request, name: str, ports: Callable[
             case "/health/deep":
                 require_method(request, "GET", "HEAD")
                 return await _deep_health(request, name, ports())
+            case openapi.PATH:
+                require_method(request, "GET", "HEAD")
+                return JSONResponse(api.document())
             case _:
-                raise UnknownPath("There is no such path.", hint="POST / takes events, GET /health answers.")
+                raise UnknownPath("There is no such path.", hint="POST / takes events; see GET /openapi.json.")
 
     return await answer(request, route)
 
@@ -92,9 +104,9 @@ async def _deep_health[Event: BaseModel](request: Request, name: str, ports: Por
     # Anybody hears yes or no, as a status, which a monitor needs. How much waits and since when is told to whoever
     # signs (the empty body) as bells do, or brings the shared secret. A wrong proof is refused, not answered in short.
     if SIGNATURE_HEADER in request.headers:
-        ports.verifier.verify(b"", request.headers, now=ports.now())
+        ports.verifier.verify(b"", _proof(request), now=ports.now())
     elif SHARED_SECRET_HEADER in request.headers:
-        verify_shared_secret(ports.settings.attend_hook_shared_secret, request.headers.get(SHARED_SECRET_HEADER))
+        verify_shared_secret(ports.settings.attend_hook_shared_secret, _proof(request)[SHARED_SECRET_HEADER])
     else:
         is_ok = await ports.health.is_ok(name)
         status = "ok" if is_ok else "not_ok"
@@ -103,12 +115,19 @@ async def _deep_health[Event: BaseModel](request: Request, name: str, ports: Por
     return JSONResponse(report.model_dump(mode="json"), status_code=200 if report.is_ok else 503)
 
 
+def _proof(request: Request) -> dict[str, str]:
+    # A header that comes twice is joined, as a proxy might: several signatures are allowed, and any other one is then
+    # malformed. To believe one of two is to believe another than whoever stands before us.
+    names = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER, SHARED_SECRET_HEADER)
+    return {name: ", ".join(request.headers.getlist(name)) for name in names}
+
+
 async def _events[Event: BaseModel](request: Request, ports: Ports[Event]) -> Response:
     require_json(request)
     body = await read_body(request, ports.settings.attend_max_body_bytes)
     if SIGNATURE_HEADER not in request.headers and SHARED_SECRET_HEADER in request.headers:
         return JSONResponse(await _dashboard_hook(request, body, ports))
-    delivery = ports.verifier.verify(body, request.headers, now=ports.now())
+    delivery = ports.verifier.verify(body, _proof(request), now=ports.now())
     with logs.bound(webhook_id=delivery.id):
 
         async def work() -> dict[str, Any]:
@@ -119,7 +138,7 @@ async def _events[Event: BaseModel](request: Request, ports: Ports[Event]) -> Re
 
 async def _dashboard_hook[Event: BaseModel](request: Request, body: bytes, ports: Ports[Event]) -> dict[str, Any]:
     # These have no id: a repetition does the same work again, which functions bear (nobody is told twice).
-    verify_shared_secret(ports.settings.attend_hook_shared_secret, request.headers.get(SHARED_SECRET_HEADER))
+    verify_shared_secret(ports.settings.attend_hook_shared_secret, _proof(request)[SHARED_SECRET_HEADER])
     event = ports.parse(body)
     if not isinstance(event, RowChange):
         raise NotVerified("bells and schedules are signed")

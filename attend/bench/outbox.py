@@ -1,37 +1,24 @@
-"""Table `outbox`: from the outbox to a push service, against plain updates and against what the connections allow."""
+"""Table `outbox`: claims and outcomes against plain updates, and `attend.bench.sending`."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attend.bench.measure import Figure, Size, alternating, fifths, require, say, timed
 from attend.bench.population import vacuum
-from attend.bench.push_service import LATENCY_SECONDS
-from attend.bench.stack import resident_megabytes
+from attend.bench.sending import TABLE, sending_figures
 from attend.bench.workplace import Workplace
-from functions.push_notification_dispatcher.providers.fcm import Fcm
-from functions.push_notification_dispatcher.providers.protocol import Message
-from functions.push_notification_dispatcher.providers.settings import ProviderSettings
 
-TABLE = "outbox"
 BATCH = 500
 _WORKERS = 4
 _EVERYBODY = 1_000
-_MEMORY_ALLOWED_MB = 20.0
 
 _DEVICES = """
 insert into public.devices (organization_id, user_id, provider, platform, token)
@@ -52,6 +39,16 @@ _PLAIN_RECORD = """
 update private.outbox o set state = 'sent', settled_at = now()
 from rows from (unnest(%s::uuid[]), unnest(%s::uuid[])) as n (organization_id, id)
 where o.organization_id = n.organization_id and o.id = n.id
+"""
+# The very functions by which a claim takes rows and a record settles them: nothing is asked of them, and nothing is
+# kept. (Of a push without outcome on any device it is settled that there was no device.)
+_TAKE = "select p.organization_id, p.id, p.lease + 1 from unnest(private.take_pushes(%s, %s, 60, now())) p"
+_SETTLE = """
+select private.settle_pushes(
+  array_agg(h.organization_id), array_agg(h.id), array_agg(h.retry_after), 1, now(), 8, 30, 3600)
+from private.lock_held_pushes(%s, array(
+  select row(p.organization_id, p.id, p.lease, null, null, null, null, null, null)::private.push_outcome
+  from rows from (unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::integer[])) as p (organization_id, id, lease))) h
 """
 # What a claim must read and a record must write, whatever way: of each push its notification, person, device, last
 # activity and whether anything is switched off; of each outcome a row.
@@ -99,24 +96,23 @@ def measured(place: Workplace, size: Size) -> Iterator[Figure]:
     yield from _claiming(place, size)
     yield from _workers(place, size)
     yield from _growth(place, size)
-    yield from _sending(size)
-
-
-# ------------------------------------------------------------------------------------------- in the database
+    yield from sending_figures(size)
 
 
 def _claiming(place: Workplace, size: Size) -> Iterator[Figure]:
     batches = size.push_batches
     say(f"outbox: {batches} batches of {BATCH} claimed and recorded, updated plainly, and as little as can be")
-    ours, plain, floor = alternating(
+    few = max(batches // 4, 1)  # what is left is wanted below
+    ours, plain, floor, bare = alternating(
         size.rounds,
         lambda: _drain(place.own, batches) / batches,
         lambda: _plainly(place.own, batches) / batches,
         lambda: _floor(place.own, batches) / batches,
+        lambda: _bare_rows(place.own, few) / few,
     )
-    yield Figure(
-        TABLE, f"{BATCH} claimed, judged, worded and recorded, against two plain updates", size.name, ours, plain, 1.43
-    )
+    yield Figure(TABLE, f"{BATCH} claimed and acknowledged, against two plain updates", size.name, bare, plain, 1.43)
+    case = f"{BATCH} claimed, judged, worded and recorded, against two plain updates"
+    yield Figure(TABLE, case, size.name, ours, plain, None)
     yield Figure(TABLE, "the same, against two updates and what it must read and write", size.name, ours, floor, None)
 
 
@@ -155,6 +151,18 @@ def _plainly(connection: psycopg.Connection[Any], batches: int) -> float:
         spent += timed(lambda keys=keys: connection.execute(_PLAIN_CLAIM, (holder, *keys)))
         spent += timed(lambda keys=keys: connection.execute(_PLAIN_RECORD, keys))
     return spent
+
+
+def _bare_rows(connection: psycopg.Connection[Any], batches: int) -> float:
+    spent, holder = 0.0, uuid4()
+    for _ in range(batches):
+        began = time.perf_counter()
+        taken = connection.execute(_TAKE, (holder, BATCH)).fetchall()
+        keys = [[row[column] for row in taken] for column in range(3)]
+        settled = _value(connection, _SETTLE, holder, *keys)
+        spent += time.perf_counter() - began
+        require(settled == {"skipped": BATCH}, f"{len(taken)} were taken, and settled as {settled}")
+    return spent * 1000
 
 
 def _floor(connection: psycopg.Connection[Any], batches: int) -> float:
@@ -228,111 +236,3 @@ def _growth(place: Workplace, size: Size) -> Iterator[Figure]:
     holder = uuid4()
     first, last = fifths([_one_batch(place.own, holder) for _ in range(batches)])
     yield Figure(TABLE, "a batch of the last fifth, against one of the first", size.name, last, first, 1.2)
-
-
-# ------------------------------------------------------------------------------------------- to the push service
-
-
-def _sending(size: Size) -> Iterator[Figure]:
-    with _push_service() as url:
-        settings = ProviderSettings.load(
-            attend_push_fcm_service_account=_service_account(f"{url}/token"), attend_push_fcm_url=url
-        )
-        connections = settings.attend_push_connections
-        number = max(size.sends // size.rounds, connections)
-        say(f"outbox: {size.rounds} times {number:,} pushes over {connections} connections, and as many bare requests")
-        asyncio.run(_send(settings, connections))  # what is made once is made
-        began = resident_megabytes()
-        ours, limit = alternating(
-            size.rounds,
-            lambda: asyncio.run(_send(settings, number)),
-            lambda: asyncio.run(_bare(url, connections, number)),
-        )
-        growth = resident_megabytes() - began
-    latency = f"{LATENCY_SECONDS * 1000:g} ms"
-    case = f"one push to a service of {latency}, against what {connections} bare connections take"
-    yield Figure(TABLE, case, size.name, ours, limit, 1.25)
-    allowed = LATENCY_SECONDS * 1000 / connections
-    yield Figure(TABLE, "the same, against what they could take at most", size.name, ours, allowed, None)
-    case = "memory while sending, growth, of 20 MB"
-    yield Figure(TABLE, case, size.name, None, None, 1.0, given_ratio=max(growth, 0.0) / _MEMORY_ALLOWED_MB)
-
-
-async def _send(settings: ProviderSettings, number: int) -> float:
-    """Milliseconds a push, with connections and access token at hand."""
-    fcm = Fcm(settings)
-    try:
-        await _send_batch(fcm, 0, settings.attend_push_connections)
-        began = time.perf_counter()
-        # At once, as a dispatcher keeps the connections busy from one batch to the next.
-        await _send_batch(fcm, 0, number)
-        return (time.perf_counter() - began) * 1000 / number
-    finally:
-        await fcm.close()
-
-
-async def _bare(url: str, connections: int, number: int) -> float:
-    """Milliseconds a request of a push's size: bytes at hand, over connections that are open, and nothing else."""
-    host, port = url.removeprefix("http://").split(":")
-    request = (
-        b"POST /v1/projects/attend-bench/messages:send HTTP/1.1\r\nhost: x\r\ncontent-length: 800\r\n\r\n" + b" " * 800
-    )
-    opened = [await asyncio.open_connection(host, int(port)) for _ in range(connections)]
-    left = iter(range(number))
-
-    async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for _ in left:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(int(head.rpartition(b"content-length: ")[2]))
-
-    began = time.perf_counter()
-    await asyncio.gather(*(work(reader, writer) for reader, writer in opened))
-    spent = time.perf_counter() - began
-    for _, writer in opened:
-        writer.close()
-    return spent * 1000 / number
-
-
-async def _send_batch(fcm: Fcm, first: int, number: int) -> None:
-    expires = datetime.now(UTC) + timedelta(hours=24)
-    messages = [
-        Message(
-            device_id=UUID(int=index),
-            token=f"token-{index:0120}",
-            title="We miss you",
-            body=f"It has been {index} days since your last activity. How are you?",
-            collapse_key=str(UUID(int=index)),
-            expires_at=expires,
-            data={"notification_id": str(UUID(int=index)), "scenario": "inactivity"},
-        )
-        for index in range(first, first + number)
-    ]
-    results = await fcm.send(messages)
-    wrong = [result for result in results if result.verdict != "sent"]
-    require(len(results) == number and not wrong, f"{len(wrong)} of {number} were not sent: {wrong[:1]}")
-
-
-@contextmanager
-def _push_service() -> Iterator[str]:
-    command = [sys.executable, "-m", "attend.bench.push_service"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as service:
-        port = service.stdout.readline().strip() if service.stdout else ""
-        yield f"http://127.0.0.1:{port}"
-        service.communicate()  # its standard input ends, and so does it
-
-
-def _service_account(token_uri: str) -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    return json.dumps(
-        {
-            "type": "service_account",
-            "project_id": "attend-bench",
-            "client_email": "push@attend-bench.iam.gserviceaccount.com",
-            "private_key": pem,
-            "token_uri": token_uri,
-        }
-    )

@@ -40,6 +40,7 @@ def demo(
     logs.configure("error")
     screen = Console(stderr=True, highlight=False)
     # Without the dispatcher: a push would be gone within the second, and part of the story is what can be taken back.
+    # It works in this process, when the story has come to it.
     stack = Stack(cron=False, functions=("statistics-recompute", *_FUNCTIONS))
     try:
         report = _tell(stack, seed, as_json=as_json)
@@ -90,7 +91,7 @@ def _chain(first: Chapter, rest: Iterator[Chapter]) -> Iterator[Chapter]:
 
 
 def _assemble(data: DemoData, chapters: list[Chapter], seconds: float) -> DemoReport:
-    several = ("later", "swept")
+    several = ("later", "swept", "delivered")
     parts: dict[str, Any] = {c.chapter: c for c in chapters if c.chapter not in several}
     parts |= {name: [chapter for chapter in chapters if chapter.chapter == name] for name in several}
     return DemoReport(

@@ -19,7 +19,14 @@ from pydantic import TypeAdapter
 
 from attend.demo.model import DemoData, Organization, Person
 from attend.demo.report import Refused, Told
+from attend.outbox.answers import Push
+from attend.outbox.store import OutboxStore, Which
 from attend.stack import Stack
+from functions.push_notification_dispatcher.engine import DispatchPace, PushDispatcher
+from functions.push_notification_dispatcher.providers.protocol import Provider
+from functions.push_notification_dispatcher.sending import Providers
+from functions.push_notification_dispatcher.store import OutboxStore as DispatcherStore
+from functions.push_notification_dispatcher.store import RetryPolicy
 from functions.scenario_trigger_engine.engine import ScenarioTriggerEngine
 from functions.scenario_trigger_engine.store import ScenarioStore
 from shared import errors
@@ -33,6 +40,10 @@ EVALUATION_JOB = "attend-scenario-evaluation"
 _EVALUATION = "scenario-evaluation"
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _BELL = Bell(type="BELL", schema="public", table="activities")
+_RING = """
+select private.post_signed('statistics-recompute', jsonb_build_object(
+  'type', 'BELL', 'schema', 'public', 'table', 'activities', 'bell_id', private.new_bell_id()))
+"""
 _NOTIFICATIONS = """
 select n.id, n.organization_id, n.user_id, n.rule_id, n.scenario, n.subject, n.crossed_at, n.triggered_at, n.release_on,
   o.state::text as push
@@ -178,6 +189,33 @@ class Desk:
         # The bell would have the served function look with the clock of today: here it is rung by hand.
         self._runner.run(self._engine.handle_database_event(_BELL, now=at))
         return due["people"]
+
+    def ring_by_hand(self) -> None:
+        """What a lost bell would have done."""
+        self._runner.run(self._engine.handle_database_event(_BELL))
+        self.rows(_RING)
+
+    def dispatch(self, phones: Provider, at: datetime | None) -> None:
+        """Everything that is due goes to `phones`, by the dispatcher in this process, with `at` for its clock."""
+        pace = DispatchPace(50, 200, 50, 60, monotonic=time.monotonic, stopping=lambda: False)
+        # As its own provider it gets everything, whatever service the devices are registered with.
+        providers = Providers({phones.name: lambda: phones}, always=phones.name)
+        dispatcher = PushDispatcher(DispatcherStore(self._supabase, RetryPolicy(8, 30, 3600)), providers, pace)
+        self._runner.run(dispatcher.dispatch(now=at))
+
+    def pushes(self, organization: Organization) -> list[Push]:
+        """What `attend outbox list` shows of an organisation, newest first."""
+
+        async def ask() -> list[Push]:
+            store = OutboxStore(self._supabase)
+            return [push async for page in store.pushes(Which(organization.id), None) for push in page]
+
+        return self._runner.run(ask())
+
+    def local(self, at: datetime) -> str:
+        """An instant on the wall clock of the demo's organisation."""
+        zone = self.data.organization.time_zone
+        return self.value("select to_char(%s::timestamptz at time zone %s, 'FMDay DD Mon HH24:MI')", at, zone)
 
     def evaluate_at(self, at: datetime) -> RunOutcome:
         """The daily evaluation with `at` for its clock, by the engine in this process, through the API."""

@@ -37,7 +37,7 @@ class Events:
         (threshold,) = self.data.draft("milestone").parameters["thresholds"]
         token = self.desk.sign_in(mentor)
         began = time.monotonic()
-        rows = self._log_a_call(token, mentor)
+        rows = log_a_call(self.desk, token, mentor)
         subject = f"{self.rule_ids['milestone']}:{threshold}:{self.data.now.year}"
         self.desk.until(f"telling {mentor.full_name}", lambda: self.desk.value(_TOLD, mentor.id, subject))
         told, seconds = self._newly_told(began)
@@ -76,7 +76,7 @@ class Events:
         mentor = self.desk.people[told.user_id]
         token = self.desk.sign_in(mentor)
         began = time.monotonic()
-        rows = self._log_a_call(token, mentor)
+        rows = log_a_call(self.desk, token, mentor)
         return self._retracted(mentor, "(told above) logs a phone call", "and the", told, rows, began)
 
     def corrects_a_mistake(self) -> Event:
@@ -107,19 +107,6 @@ class Events:
             retracted=self.seen.newly_retracted(),
             seconds=seconds,
         )
-
-    def _log_a_call(self, token: str, mentor: Person) -> list[dict[str, Any]]:
-        now = self.desk.clock()
-        # In the first hour of a year, it is one of this year's all the same.
-        occurred_at = max(now - timedelta(minutes=40), start_of_year(now))
-        call = {
-            "organization_id": str(mentor.organization_id),
-            "user_id": str(mentor.id),
-            "activity_type_id": "phone-call",
-            "occurred_at": occurred_at.isoformat(),
-            "duration_minutes": 25,
-        }
-        return self.desk.write(token, "POST", "activities", call)
 
     def _newly_told(self, began: float) -> tuple[list[Told], float]:
         seconds = time.monotonic() - began
@@ -156,3 +143,18 @@ class Events:
             retracted=self.seen.newly_retracted(),
             seconds=seconds,
         )
+
+
+def log_a_call(desk: Desk, token: str, mentor: Person) -> list[dict[str, Any]]:
+    """A mentor's phone call of just now, with their own token; returns the row."""
+    now = desk.clock()
+    # In the first hour of a year, it is one of this year's all the same.
+    occurred_at = max(now - timedelta(minutes=40), start_of_year(now))
+    call = {
+        "organization_id": str(mentor.organization_id),
+        "user_id": str(mentor.id),
+        "activity_type_id": "phone-call",
+        "occurred_at": occurred_at.isoformat(),
+        "duration_minutes": 25,
+    }
+    return desk.write(token, "POST", "activities", call)

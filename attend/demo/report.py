@@ -10,6 +10,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel
 
+from attend.outbox.answers import Push
+
 type Counts = dict[str, int]
 
 
@@ -224,6 +226,33 @@ class Later(BaseModel):
     seconds: float
 
 
+class Delivered(BaseModel):
+    """What waited to be pushed went to people's phones, or did not. The demo's own organisation."""
+
+    chapter: Literal["delivered"] = "delivered"
+    at: AwareDatetime
+    """The dispatcher's clock."""
+    local: str
+    phones: int
+    """How many of its people have one that is in use."""
+    did: list[str] = []
+    """What people did while their push waited, and what that made of it."""
+    activity: dict[str, Any] | None = None
+    """What one of them logged, as the API returned it."""
+    preference: dict[str, Any] | None = None
+    """What another of them switched off, as the API returned it."""
+    due: int
+    became: Counts
+    """What became of those that were due: state, and of skipped ones the reason."""
+    taken_back: int
+    """Pushes that were taken back so far, before any dispatcher came."""
+    on_a_phone: str
+    """One of them as it is shown."""
+    rows: list[Push]
+    """One of each kind, as `attend outbox list` has it."""
+    seconds: float
+
+
 class Case(BaseModel):
     """A row of public.pastoral_cases."""
 
@@ -299,7 +328,18 @@ class Cared(BaseModel):
 
 
 type Chapter = (
-    Started | Imported | Foreseen | Milestones | Certificates | Happened | Explained | Swept | Limited | Later | Cared
+    Started
+    | Imported
+    | Foreseen
+    | Milestones
+    | Certificates
+    | Happened
+    | Explained
+    | Swept
+    | Delivered
+    | Limited
+    | Later
+    | Cared
 )
 
 
@@ -321,5 +361,6 @@ class DemoReport(BaseModel):
     limited: Limited
     later: list[Later]
     swept: list[Swept]
+    delivered: list[Delivered]
     cared: Cared
     seconds: float

@@ -136,9 +136,11 @@ def _visits(rng: random.Random, student: int, habit: Habit, now: datetime) -> It
             comes = rng.random() < a_day * _WEEKDAYS[day.weekday()] or ago == began or (ago == ended and ended > 0)
             again = comes and habit.a_week > 5 and rng.random() < 0.3
             for _ in range(comes + again):
-                at = _instant(rng, day, usual, zone)
-                if at <= now:
-                    yield Visit(student, at, None if rng.random() < 0.04 else rng.randint(25, 130))
+                # Drawn for those still to come today, too: an hour later it is the same school.
+                minutes = None if rng.random() < 0.04 else rng.randint(25, 130)
+                visit = Visit(student, _instant(rng, day, usual, zone), minutes)
+                if visit.checkin_time <= now:
+                    yield visit
 
 
 def _instant(rng: random.Random, day: date, usual: int, zone: ZoneInfo) -> datetime:

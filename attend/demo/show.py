@@ -14,6 +14,7 @@ from attend.demo.report import (
     Certificates,
     Chapter,
     Counts,
+    Delivered,
     Example,
     Explained,
     Foreseen,
@@ -29,6 +30,7 @@ from attend.demo.report import (
     Told,
 )
 from attend.demo.words import GATES
+from attend.outbox.words import row
 
 _WIDTH = 100
 
@@ -61,6 +63,8 @@ class Screen:
                 self._explained(chapter)
             case Swept():
                 self._swept(chapter)
+            case Delivered():
+                self._delivered(chapter)
             case Limited():
                 self._limited(chapter)
             case Later():
@@ -177,6 +181,23 @@ class Screen:
         if by_priority:
             lines.append(f"The certificate went first, the rest is for another day: {_some(by_priority)}.")
         self._say(" ".join(lines))
+
+    def _delivered(self, chapter: Delivered) -> None:
+        self._title(f"{chapter.local}: what waits goes to the phones", chapter.seconds)
+        if chapter.did:
+            self._say(". ".join(chapter.did) + ".")
+        became = ", ".join(f"{number} {what}" for what, number in chapter.became.items())
+        self._say(
+            f"{chapter.phones} people have a phone. Of {chapter.due} pushes that were due: {became}. Taken back before"
+            f" that: {chapter.taken_back}. On a phone: “{chapter.on_a_phone}”"
+        )
+        if chapter.did:
+            return
+        self._say("Stale are those of mornings on which no dispatcher came. One of each kind of attend outbox list:")
+        table = self._table("who", "scenario", "state", "about")
+        for push in chapter.rows:
+            table.add_row(*row(push, self.data.organization.time_zone)[2:])
+        self._print(table)
 
     def _cared(self, chapter: Cared) -> None:
         self._title(f"A church: {chapter.organization}", chapter.seconds)

@@ -10,6 +10,7 @@ from typing import Any
 
 from attend.demo import loading
 from attend.demo.care import Care
+from attend.demo.delivery import Delivery
 from attend.demo.desk import TICK_JOB, Desk
 from attend.demo.events import Events
 from attend.demo.evidence import Evidence, insist
@@ -63,12 +64,15 @@ class Story:
         yield self.certificates()
         yield self.happened()
         yield self.explained()
+        delivery = Delivery(self.seen)
+        yield delivery.today()
         yield self.swept_by_cron()
         yield self.limited()
         weeks = self.weeks()
         for at in weeks:
             yield self.later(at)
         yield self.swept_by_the_clock(weeks[-1])
+        yield delivery.at(self._next(weeks[-1], QUIET[1]))
         yield Care(self.desk).tell()
 
     def imported(self) -> Imported:
@@ -259,10 +263,9 @@ class Story:
             is_early = any(at - t < timedelta(days=rule["cooldown_days"]) for t in earlier)
             insist(not is_early, f"{one.full_name} was reminded before the cooldown had passed")
             insist(len(earlier) < rule["max_reminders"], f"{one.full_name} was reminded too often")
-        zone = self.data.organization.time_zone
         return Later(
             at=at,
-            local=self.desk.value("select to_char(%s::timestamptz at time zone %s, 'FMDay DD Mon HH24:MI')", at, zone),
+            local=self.desk.local(at),
             people=people,
             told_first=[t for t in told if t not in reminded],
             reminded=reminded,

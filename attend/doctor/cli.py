@@ -108,7 +108,8 @@ def connect(url: str, *, read_only: bool = True) -> psycopg.Connection[Any]:
         connection.read_only = read_only or None
     except psycopg.Error as error:
         # What psycopg says of an address may repeat its password.
-        first = (str(error).strip().splitlines() or [""])[0] if isinstance(error, psycopg.OperationalError) else ""
+        said = str(error).strip().splitlines() if isinstance(error, psycopg.OperationalError) else []
+        first = (said or ["its address cannot be read"])[0]
         raise StackError(
             f"The database does not answer: {first}", "Check --db-url, and that the project runs."
         ) from None

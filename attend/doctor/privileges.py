@@ -332,6 +332,7 @@ FUNCTIONS: dict[str, str] = {
     "private.is_device_token": "service_role",
     "private.judge_conditions": "service_role",
     "private.keep_outcomes": "service_role",
+    "private.lock_held_pushes": "service_role",
     "private.oldest_push_work": "service_role",
     "private.organization_of_push": "service_role",
     "private.outbox_row": "service_role",
@@ -342,6 +343,7 @@ FUNCTIONS: dict[str, str] = {
     "private.requeue_pushes": "service_role",
     "private.settle_pushes": "service_role",
     "private.take_back": "service_role",
+    "private.take_pushes": "service_role",
 }
 
 # Objects of an extension are not ours to judge.

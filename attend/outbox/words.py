@@ -22,6 +22,7 @@ _REASONS = {
     "person_inactive": "no longer active",
     "stale": "too old",
     "condition_gone": "no longer true",
+    "read": "read in the app",
     "no_device": "no device",
 }
 _VERDICTS = {

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.pastoral_cases.engine import SMALLEST_CLAIM, PastoralCases
-from functions.pastoral_cases.payload import Event, parse_event
+from functions.pastoral_cases.engine import SMALLEST_CLAIM, CareOutcome, PastoralCases
+from functions.pastoral_cases.payload import EVENT, Event, parse_event
 from functions.pastoral_cases.settings import CareSettings
 from functions.pastoral_cases.store import CareStore
 from shared import function
+from shared.openapi import FunctionApi
 from shared.runs import Pace
 from shared.supabase_client import Supabase
 
 NAME = "pastoral-cases"
+
+_API = FunctionApi(NAME, EVENT, CareOutcome)
 
 type Ports = function.Ports[Event]
 
@@ -39,4 +42,4 @@ def make_ports(settings: CareSettings, *, monotonic: Callable[[], float], stoppi
 
 async def handle(request: Request, ports: Callable[[], Ports]) -> Response:
     """Answer a request, whatever it is."""
-    return await function.handle(request, NAME, ports)
+    return await function.handle(request, _API, ports)

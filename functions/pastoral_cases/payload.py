@@ -19,7 +19,7 @@ class Schedule(ScheduleTick):
 
 type Event = Bell | Schedule | RowChange
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Bell | Schedule | RowChange, Field(discriminator="kind")])
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Bell | Schedule | RowChange, Field(discriminator="kind")])
 
 
 def parse_event(body: bytes) -> Event:
@@ -28,4 +28,4 @@ def parse_event(body: bytes) -> Event:
     Raises:
         MalformedBody: not JSON, or not one of the three shapes; `details` names places and reasons, no values.
     """
-    return parse(_EVENT, body)
+    return parse(EVENT, body)

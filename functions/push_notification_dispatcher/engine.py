@@ -30,6 +30,9 @@ type Outcomes = list[tuple[ClaimedMessage, Result]]
 # Older than this, a claim is judged once more before it is sent: whoever opted out a minute ago is not told.
 _FRESH_SECONDS = 1.0
 _RECORD_AGAIN_SECONDS = 1.0
+# Somebody is just deciding about the person: private.hold_pushes puts such a push off for a second.
+_BUSY = "busy"
+_BUSY_SECONDS = 1.0
 # However small the budget: less would end a call that waits for another's claim to be sent.
 _LEAST_SECONDS = 1.0
 _RECEIPTS = 1_000
@@ -147,6 +150,7 @@ class PushDispatcher:
     async def _lane(self, work: _Work) -> None:
         size = self._pace.batch
         while True:
+            busy = work.held[_BUSY]
             async with self._claims:
                 if self._is_over(work):
                     work.more = True
@@ -163,8 +167,12 @@ class PushDispatcher:
                 work.claimed += claim.claimed
                 work.held.update(claim.held)
                 await self._deliver(claim, work)
-            if not claim.more:
+            if claim.more:
+                continue
+            # A clock that is given stands still: by it what was put off would never be due.
+            if work.held[_BUSY] == busy or work.now is not None:
                 return
+            await asyncio.sleep(_BUSY_SECONDS)
 
     def _is_over(self, work: _Work) -> bool:
         budget = self._pace.time_budget if work.has_claimed else max(self._pace.time_budget, _LEAST_SECONDS)

@@ -6,8 +6,8 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.push_notification_dispatcher.engine import DispatchPace, PushDispatcher
-from functions.push_notification_dispatcher.payload import Event, parse_event
+from functions.push_notification_dispatcher.engine import DispatchOutcome, DispatchPace, PushDispatcher
+from functions.push_notification_dispatcher.payload import EVENT, Event, parse_event
 from functions.push_notification_dispatcher.providers import PROVIDERS
 from functions.push_notification_dispatcher.providers.protocol import Provider
 from functions.push_notification_dispatcher.providers.settings import ProviderSettings
@@ -15,9 +15,12 @@ from functions.push_notification_dispatcher.sending import Providers
 from functions.push_notification_dispatcher.settings import DispatcherSettings
 from functions.push_notification_dispatcher.store import OutboxStore, RetryPolicy
 from shared import function, logs
+from shared.openapi import FunctionApi
 from shared.supabase_client import Supabase
 
 NAME = "push-notification-dispatcher"
+
+_API = FunctionApi(NAME, EVENT, DispatchOutcome)
 
 type Ports = function.Ports[Event]
 type Factories = Mapping[str, Callable[[ProviderSettings], Provider]]
@@ -63,4 +66,4 @@ def make_ports(
 
 async def handle(request: Request, ports: Callable[[], Ports]) -> Response:
     """Answer a request, whatever it is."""
-    return await function.handle(request, NAME, ports)
+    return await function.handle(request, _API, ports)

@@ -13,7 +13,7 @@ WATCHED_TABLES = frozenset({"notifications"})
 
 type Event = Bell | RowChange
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Bell | RowChange, Field(discriminator="kind")])
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Bell | RowChange, Field(discriminator="kind")])
 
 
 def parse_event(body: bytes) -> Event:
@@ -22,4 +22,4 @@ def parse_event(body: bytes) -> Event:
     Raises:
         MalformedBody: not JSON, or not one of the shapes; `details` names places and reasons, no values.
     """
-    return parse(_EVENT, body)
+    return parse(EVENT, body)

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.scenario_trigger_engine.engine import ScenarioTriggerEngine
-from functions.scenario_trigger_engine.payload import Event, parse_event
+from functions.scenario_trigger_engine.engine import EventOutcome, ScenarioTriggerEngine
+from functions.scenario_trigger_engine.payload import EVENT, Event, parse_event
 from functions.scenario_trigger_engine.settings import EngineSettings
 from functions.scenario_trigger_engine.store import ScenarioStore
 from shared import function
+from shared.openapi import FunctionApi
 from shared.runs import Pace
 from shared.supabase_client import Supabase
 
 NAME = "scenario-trigger-engine"
+
+_API = FunctionApi(NAME, EVENT, EventOutcome)
 
 type Ports = function.Ports[Event]
 
@@ -38,4 +41,4 @@ def make_ports(settings: EngineSettings, *, monotonic: Callable[[], float], stop
 
 async def handle(request: Request, ports: Callable[[], Ports]) -> Response:
     """Answer a request, whatever it is."""
-    return await function.handle(request, NAME, ports)
+    return await function.handle(request, _API, ports)

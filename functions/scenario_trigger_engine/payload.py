@@ -44,7 +44,7 @@ class ActivityContactRow(BaseModel):
 
 type Event = Bell | Schedule | RowChange
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Bell | Schedule | RowChange, Field(discriminator="kind")])
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Bell | Schedule | RowChange, Field(discriminator="kind")])
 
 
 def parse_event(body: bytes) -> Event:
@@ -53,4 +53,4 @@ def parse_event(body: bytes) -> Event:
     Raises:
         MalformedBody: not JSON, or not one of the three shapes; `details` names places and reasons, no values.
     """
-    return parse(_EVENT, body)
+    return parse(EVENT, body)

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.statistics_recompute.engine import SMALLEST_CHUNK, StatisticsRecompute
-from functions.statistics_recompute.payload import Event, parse_event
+from functions.statistics_recompute.engine import SMALLEST_CHUNK, EventOutcome, StatisticsRecompute
+from functions.statistics_recompute.payload import EVENT, Event, parse_event
 from functions.statistics_recompute.settings import StatisticsSettings
 from functions.statistics_recompute.store import StatisticsStore
 from shared import function
+from shared.openapi import FunctionApi
 from shared.runs import Pace
 from shared.supabase_client import Supabase
 
 NAME = "statistics-recompute"
+
+_API = FunctionApi(NAME, EVENT, EventOutcome)
 
 type Ports = function.Ports[Event]
 
@@ -39,4 +42,4 @@ def make_ports(settings: StatisticsSettings, *, monotonic: Callable[[], float], 
 
 async def handle(request: Request, ports: Callable[[], Ports]) -> Response:
     """Answer a request, whatever it is."""
-    return await function.handle(request, NAME, ports)
+    return await function.handle(request, _API, ports)

@@ -59,11 +59,10 @@ def test_the_page_has_nothing_but_the_managers_own_token(look: Look, head: Manag
     assert page.page.context.cookies() == []
 
 
-@pytest.mark.parametrize("password", ["wrong", "a local passwor", "A LOCAL PASSWORD"])
-def test_a_wrong_password_is_said_and_nothing_is_shown(look: Look, head: Manager, password: str) -> None:
+def test_a_wrong_password_is_said_and_nothing_is_shown(look: Look, head: Manager) -> None:
     page = look().open()
     page.refusals_expected = True
-    page.enter(head.email, password)
+    page.enter(head.email, PASSWORD.upper())
     expect(page.page.locator("#sign-in-error")).to_have_text("El correo o la contraseña no son correctos.")
     expect(page.page.locator("#panel")).to_be_hidden()
     page.enter(head.email, PASSWORD)
@@ -78,7 +77,7 @@ def test_an_empty_form_asks_for_what_is_missing(look: Look) -> None:
     assert asked(page, "password") == 0
 
 
-@pytest.mark.parametrize("role", ["coordinator", "admin", "servant", "peer_mentor"])
+@pytest.mark.parametrize("role", ["coordinator", "admin"])
 def test_who_is_no_manager_is_told_so_and_sees_nothing(
     look: Look, page_database: Database, academy: School, role: str
 ) -> None:

@@ -96,8 +96,8 @@ class Watched:
         return self.page.locator(f"#{part} [data-table] tbody .name").all_inner_texts()
 
     def column(self, part: str, number: int) -> list[str]:
-        """The cells of a column, from above; 0 is the name."""
-        return self.page.locator(f"#{part} tbody tr > :nth-child({number + 1})").all_inner_texts()
+        """The cells of a column, from above, also where there is no room for it; 0 is the name."""
+        return self.page.locator(f"#{part} [data-table] tbody tr > :nth-child({number + 1})").all_text_contents()
 
     def status(self) -> Locator:
         """What is said in passing."""

@@ -51,7 +51,7 @@ class Oracle:
             self.certify(certificate.user_id, certificate.id, certificate.expires_at, is_valid=is_valid)
         for off in data.preferences:
             if not off.is_enabled:
-                self.worlds[off.user_id].switched_off.add((off.user_id, off.scenario, off.channel))
+                self.switch_off(off.user_id, off.scenario, off.channel)
 
     def switch_on(self, organization_id: UUID, row: Mapping[str, Any]) -> None:
         """A rule takes effect. `row`: the columns of public.scenario_rules, as they were saved."""
@@ -65,6 +65,10 @@ class Oracle:
         """The organisation's settings."""
         for world in self._worlds_of(organization_id):
             world.daily_cap, world.quiet = daily_cap, quiet
+
+    def switch_off(self, user_id: UUID, scenario: str, channel: str) -> None:
+        """A person no longer wants something."""
+        self.worlds[user_id].switched_off.add((user_id, scenario, channel))
 
     def log(self, activity: model.Activity) -> None:
         """A completed activity is there."""

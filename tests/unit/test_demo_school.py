@@ -17,6 +17,12 @@ def test_the_same_arguments_make_the_same_school_and_another_seed_another() -> N
     assert generate(7, NOW) != generate(8, NOW)
 
 
+def test_later_the_same_day_only_more_have_come() -> None:
+    earlier, later = generate(7, NOW), generate(7, NOW + timedelta(hours=5))
+    assert earlier.students == later.students
+    assert set(earlier.visits) < set(later.visits)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("hour", [0, 4, 5, 13, 23])
 def test_nobody_comes_in_the_future_or_before_the_school_was_there(seed: int, hour: int) -> None:

@@ -6,6 +6,10 @@ As documented, read 2026-11-21: firebase.google.com/docs/reference/fcm/rest/v1/p
 That last page says not to repeat 401 and 403, and we do, minutes later: an expired key, a role taken away or an APNs
 certificate are nobody's message's fault, and whoever puts them right expects what waits to go. A push that nobody puts
 right in time becomes stale. Of 404, only UNREGISTERED says something of the device: a wrong address is a 404, too.
+
+SENDER_ID_MISMATCH says that token and account are of two projects, and not which of them is the wrong one. With the
+wrong account every token is answered so, and none of them is gone: it is the token's fault only once the account has
+delivered.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +43,6 @@ from functions.push_notification_dispatcher.providers.settings import ProviderSe
 _LONGEST_TTL = 2_419_200  # four weeks
 _RETRY_AFTER_TOO_MANY = 60.0  # "If no retry-after header is set, default to 60 seconds"
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-_GONE = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH"})
 
 
 class _Accepted(BaseModel):
@@ -106,6 +109,7 @@ class Fcm:
         self._at_once = settings.attend_push_connections
         self._http = Http(settings, base, connections=self._at_once)
         self._now = now
+        self._has_delivered = False
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Result]:
         """Send each message by itself."""
@@ -133,6 +137,7 @@ class Fcm:
             return held
         result, providers_failure = await self._try(batch, message)
         batch.streak.note(result, providers_failure=providers_failure)
+        self._has_delivered = self._has_delivered or result.verdict is Verdict.SENT
         return result
 
     async def _try(self, batch: _Batch, message: Message) -> tuple[Result, bool]:
@@ -147,7 +152,7 @@ class Fcm:
             answer = await self._post(body, batch.token)
         if isinstance(answer, NoAnswer):
             return Result(Verdict.RETRY, reason=answer.reason), True
-        return judge(answer, message, self._now())
+        return judge(answer, message, self._now(), has_delivered=self._has_delivered)
 
     async def _post(self, body: bytes, token: str) -> Answer | NoAnswer:
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
@@ -178,8 +183,11 @@ def request_body(message: Message, now: datetime) -> Mapping[str, object]:
     }
 
 
-def judge(answer: Answer, message: Message, now: datetime) -> tuple[Result, bool]:
-    """What an answer says of a message, and whether it speaks of FCM as a whole."""
+def judge(answer: Answer, message: Message, now: datetime, *, has_delivered: bool) -> tuple[Result, bool]:
+    """What an answer says of a message, and whether it speaks of FCM as a whole.
+
+    `has_delivered`: the account has been seen to be the right one, for some token.
+    """
     try:
         if answer.status == HTTPStatus.OK:
             return Result(Verdict.SENT, _Accepted.model_validate_json(answer.body).name), False
@@ -189,13 +197,15 @@ def judge(answer: Answer, message: Message, now: datetime) -> tuple[Result, bool
         after = retry_after(answer.headers, now)
         return Result(Verdict.RETRY, reason=not_understood(answer), retry_after=after), True
     reason = f"{code_of(error.code)} (HTTP {answer.status}): {cleaned(error.message, *private_parts(message))}"
+    if error.code == "SENDER_ID_MISMATCH":
+        return Result(Verdict.DEVICE_GONE if has_delivered else Verdict.RETRY, reason=reason), False
     return _judge_error(error, answer, reason, now)
 
 
 def _judge_error(error: _Error, answer: Answer, reason: str, now: datetime) -> tuple[Result, bool]:
     after = retry_after(answer.headers, now)
     match answer.status:
-        case _ if error.code in _GONE or (error.code == "INVALID_ARGUMENT" and error.blames_the_token):
+        case _ if error.code == "UNREGISTERED" or (error.code == "INVALID_ARGUMENT" and error.blames_the_token):
             return Result(Verdict.DEVICE_GONE, reason=reason), False
         case 429:
             wait = _RETRY_AFTER_TOO_MANY if after is None else after

@@ -74,7 +74,7 @@ create table private.outbox (
   attempts integer not null default 0 constraint attempts_are_not_negative check (attempts >= 0),
   last_error text,
   skipped_reason text constraint skipped_reason_is_known
-    check (skipped_reason in ('retracted', 'opted_out', 'person_inactive', 'stale', 'condition_gone', 'no_device')),
+    check (skipped_reason in ('retracted', 'read', 'opted_out', 'person_inactive', 'stale', 'condition_gone', 'no_device')),
   settled_at timestamptz,
   primary key (organization_id, id),
   -- The person follows from the notification, whose own reference guards it.
@@ -95,8 +95,8 @@ create unique index outbox_one_per_notification_and_channel on private.outbox (o
   where notification_id is not null;
 -- What can still be taken back.
 create index outbox_undelivered on private.outbox (organization_id, user_id) where state in ('pending', 'deferred', 'failed');
--- What is over.
-create index outbox_done on private.outbox (created_at) where state in ('sent', 'skipped', 'retracted', 'dead');
+-- What is over, by age and in the order in which it is listed: all that one evaluation tells has one time.
+create index outbox_done on private.outbox (created_at, id) where state in ('sent', 'skipped', 'retracted', 'dead');
 -- What a dispatcher takes next, of whatever organisation.
 create index outbox_due on private.outbox (next_attempt_at) where state in ('pending', 'deferred', 'failed', 'claimed');
 -- What somebody should look at.

@@ -12,7 +12,9 @@ create type private.push_release as (
   planned_on date,
   release_on date,
   expires_at timestamptz,
-  problem text
+  problem text,
+  scenario text,
+  rule_id uuid
 );
 comment on type private.push_release is
-  'A claimed push (private.outbox), and what speaks against sending it now, or null. release_at, release_on: when and on which of the person''s days it goes. problem: what went wrong in judging it.';
+  'A claimed push (private.outbox), and what speaks against sending it now, or null. release_at, release_on: when and on which of the person''s days it goes. problem: what went wrong in judging it. scenario, rule_id: of its notification.';

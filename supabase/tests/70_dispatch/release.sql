@@ -1,7 +1,7 @@
 -- At its release a push is judged once more: preference, quiet hours, cap, deadline, and the condition itself.
 begin;
 \ir ../helpers.psql
-select plan(64);
+select plan(68);
 select tests.populate();
 delete from public.notifications;
 delete from public.notification_preferences;
@@ -16,7 +16,7 @@ create function tests.push(p_name text default 'p', p_now timestamptz default '2
   values (tests.id('a'), tests.id(p_name), tests.id('n ' || p_name), tests.id('a mentor'), 'push', p_now, p_now);
 $$;
 create function tests.claim(p_now timestamptz default '2026-06-10 12:00+00') returns text language sql as $$
-  select format('%s go, held %s', jsonb_array_length(c -> 'messages'), c -> 'held') from public.claim_outbox(tests.id('holder'), 100, 60, p_now) c
+  select format('%s go, held %s', json_array_length(c -> 'messages'), c -> 'held') from public.claim_outbox(tests.id('holder'), 100, 60, p_now) c
 $$;
 create function tests.state(p_name text default 'p') returns text language sql as $$
   select concat_ws(' ', o.state, o.skipped_reason, case when o.state = 'deferred' then to_char(o.next_attempt_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') end,
@@ -51,6 +51,14 @@ select is(tests.opt_out('milestone', 'push'), 'claimed', 'another scenario''s ar
 select tests.anew(), tests.push(p_mandatory => true);
 insert into public.notification_preferences values (tests.id('a'), tests.id('a mentor'), 'all', 'all', false);
 select is(tests.claim(), '1 go, held {}', 'what is mandatory goes');
+select tests.anew(), tests.push(p_mandatory => true);
+update public.notifications set read_at = now();
+select is(tests.claim(), '0 go, held {"read": 1}', 'who has read it in the app is not told again, mandatory or not');
+select is(tests.state(), 'skipped read', 'and it says so');
+select tests.anew(), tests.push(), tests.push('q');
+update public.notifications set dismissed_at = now() where id = tests.id('n q');
+select is(tests.claim(), '1 go, held {"read": 1}', 'nor who has dismissed it');
+select is(tests.state('q'), 'skipped read', 'to whom it is the same');
 select tests.anew(), tests.push();
 update public.users set is_active = false where id = tests.id('a mentor');
 select is(tests.claim(), '0 go, held {"person_inactive": 1}', 'who has left is not told');
@@ -156,7 +164,7 @@ select is(tests.state(), 'skipped condition_gone taken back', 'and it leaves the
 select tests.quiet_person();
 update public.notifications set read_at = now();
 select tests.claim();
-select is(tests.state(), 'skipped condition_gone', 'unless it was read');
+select is(tests.state(), 'skipped read', 'unless it was read');
 delete from public.activities where id = tests.id('late');
 select tests.quiet_person();
 update public.scenario_rules set is_enabled = false where id = tests.id('a rule');

@@ -71,6 +71,7 @@ async def test_an_error_of_one_message_is_its_own(fcm: Fcm, fcm_server: FcmServe
         fcm_token(9): documented.QUOTA_EXCEEDED.reply,
         fcm_token(10): documented.THIRD_PARTY_AUTH_ERROR.reply,
     }
+    await fcm.send(fcm_messages(1))
     results = await fcm.send(fcm_messages(12))
     assert verdicts(results) == [
         "sent",
@@ -91,6 +92,19 @@ async def test_an_error_of_one_message_is_its_own(fcm: Fcm, fcm_server: FcmServe
         "QUOTA_EXCEEDED (HTTP 429): Quota exceeded for quota metric 'Requests'",
         "THIRD_PARTY_AUTH_ERROR (HTTP 401): Auth error from APNS or Web Push Service",
     ]
+
+
+async def test_an_account_of_another_project_costs_nobody_their_device(fcm: Fcm, fcm_server: FcmServer) -> None:
+    fcm_server.devices = {fcm_token(number): documented.SENDER_ID_MISMATCH.reply for number in range(60)}
+    results = await fcm.send(fcm_messages(60))
+    assert {(result.verdict, result.reason) for result in results} == {
+        ("retry", "SENDER_ID_MISMATCH (HTTP 403): SenderId mismatch")
+    }
+    # All of them were tried: a few devices that registered with the right project must not wait behind the others.
+    assert len(fcm_server.messages()) == 60
+    # Once the account has reached somebody it is the token that is wrong.
+    assert verdicts(await fcm.send([message(fcm_token(60))])) == ["sent"]
+    assert verdicts(await fcm.send(fcm_messages(1))) == ["device_gone"]
 
 
 async def test_a_long_text_costs_the_message_and_not_the_device(fcm: Fcm) -> None:

@@ -170,6 +170,9 @@ def test_a_database_that_does_not_answer_is_not_reachable(attend: Attend) -> Non
     ran = attend("doctor", "--db-url", "postgresql://postgres:not-to-be-told@127.0.0.1:1/postgres", "--json")
     assert (ran.status, json.loads(ran.out)["status"]) == (2, "not_reachable")
     assert "not-to-be-told" not in ran.out + ran.err
+    ran = attend("doctor", "--db-url", "no address, and not-to-be-told")
+    assert (ran.status, "its address cannot be read" in ran.err) == (2, True)
+    assert "not-to-be-told" not in ran.out + ran.err
 
 
 def test_the_connection_that_examines_cannot_write_and_leaves_no_setting_behind(fresh: Database) -> None:

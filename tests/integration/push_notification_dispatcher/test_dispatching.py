@@ -205,6 +205,48 @@ async def test_in_quiet_hours_nothing_is_sent_and_at_their_end_everything(
     assert tokens(fcm)[2:] == [f"{people['Asia/Tokyo']}-1"]
 
 
+async def test_a_person_who_is_just_being_decided_about_is_told_in_the_same_call(
+    outbox: Outbox, make_dispatcher: Make, fcm: FcmServer, database: Database
+) -> None:
+    outbox.setting("notification_daily_cap", 5)
+    now = datetime.now(UTC)
+    locked, free = outbox.people(2)
+    outbox.push(locked, free)
+    # Planned for yesterday: to send it today is to count it today, under the person's lock.
+    database.execute(
+        "update public.notifications set release_on = %s where organization_id = %s", (now - timedelta(1), outbox.id)
+    )
+    with database.connect() as connection, connection.transaction():
+        connection.execute("select from public.users where id = %s for update", (locked,))
+        dispatching = asyncio.create_task(make_dispatcher().dispatch())
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if tokens(fcm):
+                break
+        assert tokens(fcm) == [f"{free}-1"]
+    outcome = await dispatching
+    assert tokens(fcm) == [f"{free}-1", f"{locked}-1"]
+    assert (outbox.states(), outcome.states) == ({"sent": 2}, {"sent": 2})
+    assert (outcome.held or {}).keys() == {"busy"}
+
+
+async def test_what_was_read_in_the_app_meanwhile_is_not_pushed(
+    outbox: Outbox, make_dispatcher: Make, fcm: FcmServer, database: Database
+) -> None:
+    first, second, third = outbox.people(3)
+    for person in (first, second, third):
+        outbox.push(person)
+
+    def read() -> None:
+        with database.connect() as connection:
+            connection.execute("update public.notifications set read_at = now() where user_id = %s", (second,))
+
+    first_in_flight(fcm, read, f"{first}-1")
+    outcome = await make_dispatcher(part=1, slices=1).dispatch()
+    assert tokens(fcm) == [f"{first}-1", f"{third}-1"]
+    assert (outcome.held, outbox.states()) == ({"read": 1}, {"sent": 2, "skipped read": 1})
+
+
 # --- Side by side, and after one another -------------------------------------------------------------------------
 
 

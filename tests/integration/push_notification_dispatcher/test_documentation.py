@@ -121,7 +121,7 @@ def test_the_template_in_the_text_is_one(database: Database, outbox: Outbox) -> 
     "query",
     [
         "select unnest(enum_range(null::public.outbox_state))::text as word",
-        "select unnest('{retracted,opted_out,person_inactive,stale,condition_gone,no_device}'::text[]) as word",
+        "select unnest('{retracted,read,opted_out,person_inactive,stale,condition_gone,no_device}'::text[]) as word",
         "select unnest(private.scenario_types()) as word",
         "select distinct unnest(private.template_forms(s)) as word from unnest(private.scenario_types()) s",
         PLACEHOLDERS,

@@ -37,6 +37,21 @@ async def test_health_answers_without_settings_signature_or_database(
     assert (response.status_code, response.json()) == (200, {"status": "ok", "function": subject.name})
 
 
+async def test_it_describes_itself_without_settings_signature_or_database(
+    subject: Subject, serve: Callable[..., Function]
+) -> None:
+    """What the description promises is held by tests/fuzz/test_openapi.py."""
+    for path in ("/openapi.json", f"/{subject.name}/openapi.json"):
+        response = await serve().http.get(path)
+        assert response.status_code == 200
+        document = response.json()
+        assert (document["openapi"], document["info"]["title"]) == ("3.1.0", f"Attend: {subject.name}")
+        assert set(document["paths"]) == {"/", "/health", "/health/deep", "/openapi.json"}
+        (said,) = [model for name, model in document["components"]["schemas"].items() if name == "Event"]
+        assert len(said["oneOf"]) == (3 if subject.schedules else 2)
+        assert all(schedule in response.text for schedule in subject.schedules)
+
+
 async def test_an_unknown_path_is_404(subject: Subject, function: Function) -> None:
     others = [f"/{Subject(other).name}" for other in PACKAGES if other != subject.package]
     for path in ("/nothing", f"/{subject.name}/nothing", f"/{subject.name}-other", "/healthz", *others):
@@ -358,6 +373,31 @@ async def test_every_line_carries_the_request_and_the_delivery(
     assert response.headers["x-request-id"] == "r-7"
     for line in capsys.readouterr().err.splitlines():
         assert (json.loads(line)["request_id"], json.loads(line)["webhook_id"]) == ("r-7", "m_7")
+
+
+@pytest.mark.parametrize(
+    "secret", [SECRET_KEY, "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiAzMiBieXRlcyE", "eyJhbGciOi.eyJzdWIi.c2ln"]
+)
+async def test_a_secret_in_the_header_of_the_request_id_is_neither_answered_nor_logged(
+    function: Function, capsys: pytest.CaptureFixture[str], secret: str
+) -> None:
+    response = await function.http.post("/", content=b"{}", headers={"x-request-id": secret})
+    assert secret not in str(response.headers)
+    assert secret not in capsys.readouterr().err
+
+
+async def test_a_header_of_the_proof_that_comes_twice_is_401(
+    subject: Subject, function: Function, api: ScriptedApi
+) -> None:
+    for name in ("webhook-id", "webhook-timestamp", "x-attend-hook-secret"):
+        headers = function.headers(subject.bell)
+        if name == "x-attend-hook-secret":
+            headers = {name: SHARED_SECRET}
+        twice = [*headers.items(), (name, headers[name])]
+        is_error(
+            await function.http.post("/", content=subject.row_payload(record={}), headers=twice), 401, "not_verified"
+        )
+    assert api.calls == []
 
 
 async def test_a_malformed_request_id_is_replaced(function: Function) -> None:

@@ -1,7 +1,7 @@
 create function private.keep_outcomes(p_outcomes private.push_outcome[], p_now timestamptz) returns integer
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = auto
 as $$
 declare
   v_deactivated integer;
@@ -16,6 +16,9 @@ begin
   on conflict (organization_id, outbox_id, device_id) do update
     set verdict = excluded.verdict, provider_id = coalesce(excluded.provider_id, d.provider_id), reason = excluded.reason,
         attempted_at = excluded.attempted_at, receipt_due_at = excluded.receipt_due_at, attempts = d.attempts + 1;
+  if not exists (select from unnest(p_outcomes) as o where o.verdict = 'device_gone') then
+    return 0;
+  end if;
   -- In the order of the key: two dispatchers may hear of one phone at once.
   perform from public.devices d
   join unnest(p_outcomes) as o on o.organization_id = d.organization_id and o.device_id = d.id

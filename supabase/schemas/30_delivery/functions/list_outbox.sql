@@ -20,19 +20,25 @@ begin
   if p_scenario is not null then
     perform private.check_scenario_type(p_scenario);
   end if;
+  -- What is over comes off its index, newest first; of what is not, there is only as much as waits.
   v_found := array(
-    select o
-    from private.outbox o
-    where (p_organization_id is null or o.organization_id = p_organization_id)
-      and (v_states is null or o.state = any (v_states))
-      and (p_user_id is null or o.user_id = p_user_id)
-      and (p_from is null or o.created_at >= p_from) and (p_to is null or o.created_at < p_to)
-      and (p_after is null or (o.created_at, o.id) < ((p_after ->> 'created_at')::timestamptz, (p_after ->> 'outbox_id')::uuid))
-      and (p_scenario is null or exists (
-        select from public.notifications n
-        where n.organization_id = o.organization_id and n.id = o.notification_id and n.scenario = p_scenario))
-    order by o.created_at desc, o.id desc
-    limit p_limit);
+    with asked as not materialized (
+      select o.*
+      from private.outbox o
+      where (p_organization_id is null or o.organization_id = p_organization_id)
+        and (v_states is null or o.state = any (v_states))
+        and (p_user_id is null or o.user_id = p_user_id)
+        and (p_from is null or o.created_at >= p_from) and (p_to is null or o.created_at < p_to)
+        and (p_after is null or (o.created_at, o.id) < ((p_after ->> 'created_at')::timestamptz, (p_after ->> 'outbox_id')::uuid))
+        and (p_scenario is null or exists (
+          select from public.notifications n
+          where n.organization_id = o.organization_id and n.id = o.notification_id and n.scenario = p_scenario))
+    ), over as (
+      select * from asked a where a.state in ('sent', 'skipped', 'retracted', 'dead') order by a.created_at desc, a.id desc limit p_limit
+    ), open as (
+      select * from asked a where a.state in ('pending', 'deferred', 'failed', 'claimed') order by a.created_at desc, a.id desc limit p_limit
+    )
+    select f::private.outbox from (select * from over union all select * from open) f order by f.created_at desc, f.id desc limit p_limit);
   v_last := v_found[p_limit];
   return jsonb_build_object(
     'rows', (select coalesce(jsonb_agg(private.outbox_row(f.organization_id, f.id) order by f.created_at desc, f.id desc), '[]') from unnest(v_found) as f),

@@ -4,13 +4,13 @@ create function private.settle_pushes(
 returns jsonb
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = auto
 as $$
 declare
   v_counts jsonb;
 begin
   with judged as materialized (
-    select o.organization_id, o.id, s.*,
+    select o.ctid as row_at, s.*,
       case
         when s.waits and o.attempts + p_attempt < p_max_attempts then 'failed'
         -- Whom it reached on one device has been told, whatever became of the others.
@@ -36,7 +36,8 @@ begin
         last_error = coalesce(j.reason, o.last_error), skipped_reason = case when j.state = 'skipped' then 'no_device' end,
         settled_at = case when j.state <> 'failed' then p_now end, rings = false
     from judged j
-    where o.organization_id = j.organization_id and o.id = j.id
+    -- The caller has its lock: nobody moves it meanwhile.
+    where o.ctid = j.row_at
     returning o.organization_id, o.id, o.state, o.last_error
   ), told as (
     insert into private.outbox_history (organization_id, outbox_id, event, reason, at)

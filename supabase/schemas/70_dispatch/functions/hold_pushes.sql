@@ -1,7 +1,7 @@
 create function private.hold_pushes(p_releases private.push_release[], p_now timestamptz) returns jsonb
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = auto
 as $$
 begin
   if not exists (select from unnest(p_releases) as r where r.gate is not null) then

@@ -15,20 +15,26 @@ begin
     join public.organizations o on o.id = d.organization_id
     left join public.org_settings_kv s on s.organization_id = o.id and s.key in ('notification_daily_cap', 'push_deadline_hours', 'quiet_hours')
     group by o.id, o.time_zone
-  ), asked as (
-    select p.*, n.scenario, n.release_on as planned_on, n.triggered_at, n.retracted_at, n.is_mandatory, u.is_active,
-      z.time_zone, s.cap, s.quiet_from, s.quiet_to, e.expires_at, private.local_date(p_now, z.time_zone) as today,
-      private.release_at(p_now, z.time_zone, s.quiet_from, s.quiet_to) as quiet_until
+  ), asked as materialized (
+    -- Else each of these would be computed wherever it is named.
+    select p.*, n.scenario, n.rule_id, n.release_on as planned_on, n.triggered_at, n.retracted_at,
+      n.read_at is not null or n.dismissed_at is not null as is_read, n.is_mandatory, u.is_active,
+      z.time_zone, s.cap, s.quiet_from, s.quiet_to, e.expires_at,
+      case when s.quiet_from is null then p_now else private.release_at(p_now, z.time_zone, s.quiet_from, s.quiet_to) end as quiet_until
     from unnest(p_pushes) as p
     join public.notifications n on n.organization_id = p.organization_id and n.id = p.notification_id
     join public.users u on u.organization_id = p.organization_id and u.id = p.user_id
     join settings s on s.organization_id = p.organization_id
     cross join lateral (select coalesce(u.time_zone, s.time_zone, 'UTC') as time_zone offset 0) z
     cross join lateral (select p.release_at + make_interval(hours => s.deadline_hours) as expires_at) e
+  ), days as materialized (
+    -- Once a time zone.
+    select d.time_zone, private.local_date(p_now, d.time_zone) as today from (select distinct a.time_zone from asked a) d
   ), judged as (
-    select a.*,
+    select a.*, d.today,
       case
         when a.retracted_at is not null then 'retracted'
+        when a.is_read then 'read'
         when not a.is_active then 'person_inactive'
         when not a.is_mandatory and exists (
           select from public.notification_preferences np
@@ -38,6 +44,7 @@ begin
         when a.quiet_until > p_now then 'quiet_hours'
       end as gate
     from asked a
+    join days d on d.time_zone = a.time_zone
   ), counted as (
     select j.*,
       case when j.gate is null and j.cap is not null and j.planned_on is not null then
@@ -60,8 +67,9 @@ begin
   )
   select c.organization_id, c.id, c.notification_id, c.user_id, c.lease, c.attempts, coalesce(c.gate, case when c.is_capped then 'capped' end),
     l.release_at, c.planned_on,
-    case when c.planned_on is not null and (c.gate is null or c.gate = 'quiet_hours') then private.local_date(l.release_at, c.time_zone) else c.planned_on end,
-    c.expires_at, null::text
+    case when c.planned_on is not null and (c.gate is null or c.gate = 'quiet_hours') then
+      case when l.release_at = p_now then c.today else private.local_date(l.release_at, c.time_zone) end else c.planned_on end,
+    c.expires_at, null::text, c.scenario, c.rule_id
   from counted c
   cross join lateral (
     select case
@@ -72,6 +80,6 @@ begin
 end;
 $$;
 comment on function private.release_gates(private.outbox[], timestamptz) is
-  'What speaks against sending these pushes at p_now, the condition aside: retracted, person_inactive, opted_out, stale (its deadline is over), quiet_hours and capped (until release_at), by the settings, preferences and time zones of this moment.';
+  'What speaks against sending these pushes at p_now, the condition aside: retracted, read (in the app, or dismissed there), person_inactive, opted_out, stale (its deadline is over), quiet_hours and capped (until release_at), by the settings, preferences and time zones of this moment.';
 revoke all on function private.release_gates(private.outbox[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.release_gates(private.outbox[], timestamptz) to service_role;

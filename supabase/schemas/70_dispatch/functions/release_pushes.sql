@@ -15,13 +15,15 @@ begin
     v_gone := v_gone || coalesce((
       select jsonb_object_agg(j.notification_id, jsonb_build_object('gate', j.gate, 'problem', j.problem))
       from private.judge_conditions(v_organization_id, array(
-        select r.notification_id from unnest(v_releases) as r where r.gate is null and r.organization_id = v_organization_id), p_now) j), '{}');
+        select r from unnest(v_releases) as r where r.gate is null and r.organization_id = v_organization_id), p_now) j), '{}');
   end loop;
-  v_releases := array(
-    select row(r.organization_id, r.id, r.notification_id, r.user_id, r.lease, r.attempts,
-      coalesce(r.gate, v_gone -> r.notification_id::text ->> 'gate'), r.release_at, r.planned_on, r.release_on, r.expires_at,
-      v_gone -> r.notification_id::text ->> 'problem')::private.push_release
-    from unnest(v_releases) as r);
+  if v_gone <> '{}' then
+    v_releases := array(
+      select row(r.organization_id, r.id, r.notification_id, r.user_id, r.lease, r.attempts,
+        coalesce(r.gate, v_gone -> r.notification_id::text ->> 'gate'), r.release_at, r.planned_on, r.release_on, r.expires_at,
+        v_gone -> r.notification_id::text ->> 'problem', r.scenario, r.rule_id)::private.push_release
+      from unnest(v_releases) as r);
+  end if;
 
   -- What changes the person's list or fills another of their days is done under their lock, as the engine does, and nobody is
   -- waited for: whoever has the lock may be waiting for a push that is held here.
@@ -44,7 +46,7 @@ begin
     v_releases := array(
       select case when (r.gate = 'condition_gone' or r.release_on <> r.planned_on) and r.organization_id || ' ' || r.user_id <> all (v_locked)
         then row(r.organization_id, r.id, r.notification_id, r.user_id, r.lease, r.attempts, 'busy', r.release_at, r.planned_on, r.planned_on,
-          r.expires_at, null)::private.push_release
+          r.expires_at, null, r.scenario, r.rule_id)::private.push_release
         else r end
       from unnest(v_releases) as r);
     perform private.take_back(g.organization_id, g.ids, p_now)

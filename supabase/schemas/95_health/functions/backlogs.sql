@@ -14,10 +14,8 @@ as $$
   select 'care_marks', 'pastoral-cases', count(*), min(m.marked_at), interval '10 minutes', 'marks_old'
   from private.care_marks m
   union all
-  -- What may be taken by now: released, due again, or let go of by whoever had it. Nobody is late whom nobody serves.
-  select 'outbox', 'push-notification-dispatcher', count(*), min(o.next_attempt_at), interval '15 minutes',
-    case when exists (select from private.bells b where b.function_name = 'push-notification-dispatcher')
-      then 'outbox_old' else 'outbox_unserved' end
+  -- What may be taken by now: released, due again, or let go of by whoever had it.
+  select 'outbox', 'push-notification-dispatcher', count(*), min(o.next_attempt_at), interval '15 minutes', 'outbox_old'
   from private.outbox o
   where o.state in ('pending', 'deferred', 'failed', 'claimed') and o.next_attempt_at <= p_now
   union all

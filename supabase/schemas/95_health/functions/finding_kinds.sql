@@ -24,8 +24,6 @@ as $$
       'See whether the function is reached and what it answers; after a large import, whether the number falls.', 'marks-are-old'),
     ('outbox_old', 'error', 'Messages that may go out are not sent.',
       'See whether the dispatcher is reached and what the provider answers.', 'the-outbox-stands'),
-    ('outbox_unserved', 'note', 'Messages wait to be pushed, and no dispatcher is installed: the in-app list is all that people see.',
-      'Nothing, or install the dispatcher.', 'the-outbox-stands'),
     ('dead_letters', 'warning', 'Messages were given up.',
       'Mend what the reason names, then replay them.', 'the-outbox-stands'),
     ('quarantine_filled', 'warning', 'People are left out because their evaluation failed.',
