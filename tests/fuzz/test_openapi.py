@@ -73,7 +73,8 @@ def sent(http: requests.Session, case: Any, *, signed: bool) -> requests.Respons
     """The answer to a case, whose proof is the right one, or none at all."""
     request = requests.Request(**case.as_transport_kwargs()).prepare()
     body = request.body or b""
-    raw = body.encode() if isinstance(body, str) else bytes(body)
+    assert isinstance(body, str | bytes)
+    raw = body.encode() if isinstance(body, str) else body
     for header in HEADERS:
         request.headers.pop(header, None)
     if signed:
