@@ -203,15 +203,17 @@ declare
   v_mask constant text := '[erased]';
   v_pattern constant text := private.name_pattern(array(
     select n.name from unnest(p_names) as n (name)
-    -- A single word that is part of somebody else's name as well would take theirs away from them.
-    where btrim(n.name) ~ '[\s@]' or not exists (
-      select from public.users u where u.organization_id = p_organization_id and u.full_name ~* private.name_pattern(array[n.name])
+    -- Once a name and not once a person.
+    cross join lateral (select private.name_pattern(array[n.name]) as pattern offset 0) p
+    -- A single word that is part of somebody else's name as well would take theirs away from them; an id is nobody else's.
+    where btrim(n.name) ~ '[\s@]' or pg_input_is_valid(n.name, 'uuid') or not exists (
+      select from public.users u where u.organization_id = p_organization_id and u.full_name ~* p.pattern
       union all
-      select from public.people p where p.organization_id = p_organization_id and p.full_name ~* private.name_pattern(array[n.name])
+      select from public.people m where m.organization_id = p_organization_id and m.full_name ~* p.pattern
       union all
-      select from public.contacts c where c.organization_id = p_organization_id and c.display_name ~* private.name_pattern(array[n.name])
+      select from public.contacts c where c.organization_id = p_organization_id and c.display_name ~* p.pattern
       union all
-      select from public.students s where s.organization_id = p_organization_id and s.full_name ~* private.name_pattern(array[n.name]))));
+      select from public.students s where s.organization_id = p_organization_id and s.full_name ~* p.pattern)));
   v_counts jsonb;
 begin
   if v_pattern is null then
