@@ -84,6 +84,8 @@ lint: $(PROJECT) $(TOOLS) ## Check style and types, change nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	node_modules/.bin/pyright
+	node_modules/.bin/tsc --noEmit --allowJs --checkJs --strict --noUncheckedIndexedAccess --target es2024 --lib esnext,dom,dom.iterable \
+	  --module esnext --moduleResolution bundler functions/engagement_panel/assets/*.js
 
 .PHONY: format
 format: $(DEPS) ## Rewrite the Python files in the project's style
@@ -101,6 +103,10 @@ load: $(PROJECT) ## Measure a sustained load on all four systems, with an evalua
 .PHONY: bench-smoke
 bench-smoke: $(PROJECT) ## Run every benchmark once, small, with no claim about time
 	@$(BIN)/attend bench --size smoke $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(PROJECT) ## Take the pictures of the panel's page in docs/ anew (needs Chromium)
+	@$(PY) -m tests.browser.screenshots
 
 .PHONY: check
 check: lint test test-unexposed bench-smoke demo ## Everything CI runs

@@ -20,6 +20,7 @@ from typing import IO, Annotated, Any
 import typer
 from pydantic import SecretStr, TypeAdapter
 
+from attend import panel_page
 from attend.api import BadInput, Project, screen, speak
 from attend.cli import find_project
 from attend.stack import state
@@ -67,7 +68,7 @@ _WHERE = (
     "manager whose access token is in ATTEND_MANAGER_TOKEN (or --token-file)."
 )
 
-group = typer.Typer(help="The engagement panel.", no_args_is_help=True)
+group = typer.Typer(help=panel_page.HELP)
 
 type Row = Mapping[str, Any]
 type Writer = Callable[[Sequence[Row]], None]
@@ -75,7 +76,8 @@ type Writer = Callable[[Sequence[Row]], None]
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs."""
-    group.callback()(lambda: None)
+    group.callback(invoke_without_command=True, help=panel_page.HELP)(panel_page.unless_another)
+    group.command("open")(panel_page.open_page)
     app.add_typer(group, name="panel")
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +43,8 @@ class Target:
     db_url: str
     api_url: str
     secret_key: str
+    publishable_key: str | None = None
+    """For the panel's page; None: whatever SUPABASE_PUBLISHABLE_KEY says."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def from_supabase_status(folder: Path) -> Target:
         told = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise StackError(f"`supabase status` does not know a running project: {told}", "Start it: `supabase start`.")
     key = values.get("SECRET_KEY") or values.get("SERVICE_ROLE_KEY")
-    return target(values["DB_URL"], values.get("API_URL"), key)
+    published = values.get("PUBLISHABLE_KEY") or values.get("ANON_KEY")
+    return replace(target(values["DB_URL"], values.get("API_URL"), key), publishable_key=published)
 
 
 def parse_env(text: str) -> dict[str, str]:
@@ -190,6 +193,7 @@ def start(target: Target, secret: str, host: str, port: int, logs: Path) -> list
         "SUPABASE_SECRET_KEY": target.secret_key,
         # Several are accepted while a secret is rotated; the first signs.
         "ATTEND_WEBHOOK_SECRET": os.environ.get("ATTEND_WEBHOOK_SECRET") or secret,
+        **({} if target.publishable_key is None else {"SUPABASE_PUBLISHABLE_KEY": target.publishable_key}),
         **services.push_provider(),
     }
     folders = services.function_folders(Path(__file__).parents[1])

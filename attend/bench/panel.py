@@ -147,7 +147,7 @@ def figures(place: Workplace, size: Size) -> Iterator[Figure]:
     """Yields the lines of the table."""
     say(f"panel: loading {size.students:,} students with {size.checkins:,} check-ins")
     _empty(place)
-    _load(place, 1, 1, size.students, size.checkins)
+    load(place.admin, 1, 1, size.students, size.checkins)
     say("panel: the views")
     with _manager(place, 1) as manager:
         _check(place, manager, size.students)
@@ -157,7 +157,7 @@ def figures(place: Workplace, size: Size) -> Iterator[Figure]:
     yield from _many(place, size)
     schools = max(size.students // _SMALL, 2)
     say(f"panel: {schools:,} schools of {_SMALL} beside it, with as many check-ins")
-    _load(place, 2, schools + 1, _SMALL, size.checkins)
+    load(place.admin, 2, schools + 1, _SMALL, size.checkins)
     yield from _beside(place, size, schools)
 
 
@@ -227,7 +227,7 @@ def _one(place: Workplace, size: Size) -> Iterator[Figure]:
 
     ours, limit = alternating(max(3, size.sample // 30), partial(one, counted=True), partial(one, counted=False))
     yield Figure(TABLE, "one check-in, against no trigger", size.name, ours, limit, 1.5)
-    _recount(place)
+    _recount(place.admin)
 
 
 def _many(place: Workplace, size: Size) -> Iterator[Figure]:
@@ -255,20 +255,20 @@ def _empty(place: Workplace) -> None:
     place.admin.execute("delete from auth.users where true")
 
 
-def _load(place: Workplace, first: int, last: int, students: int, checkins: int) -> None:
-    """Schools of so many students each, past triggers; counted by set afterwards."""
+def load(admin: psycopg.Connection[Any], first: int, last: int, students: int, checkins: int) -> None:
+    """Schools of so many students each, past triggers; counted by set afterwards. `admin` is a superuser's."""
     numbers = {"first": first, "last": last, "students": students, "checkins": checkins}
-    place.admin.execute("set session_replication_role = replica")
+    admin.execute("set session_replication_role = replica")
     for statement in (*_SCHOOLS.split(";\n"), _CHECKINS):
-        place.admin.execute(statement.encode(), numbers)
-    place.admin.execute("set session_replication_role = origin")
-    vacuum(place.admin, *_TABLES)
-    _recount(place)
+        admin.execute(statement.encode(), numbers)
+    admin.execute("set session_replication_role = origin")
+    vacuum(admin, *_TABLES)
+    _recount(admin)
 
 
-def _recount(place: Workplace) -> None:
-    place.admin.execute("select private.recount_checkins()")
-    vacuum(place.admin, "public.student_attendance", "public.students")
+def _recount(admin: psycopg.Connection[Any]) -> None:
+    admin.execute("select private.recount_checkins()")
+    vacuum(admin, "public.student_attendance", "public.students")
 
 
 @contextmanager

@@ -17,15 +17,15 @@ def load(connection: Connection[Any], data: DemoData) -> dict[str, int]:
     written: dict[str, int] = {}
     with connection.transaction():
         for table, columns, rows in _tables(data):
-            written[table] = _copy(connection, table, columns, rows)
+            written[table] = copy_rows(connection, table, columns, rows)
     return written
 
 
 def load_church(connection: Connection[Any], church: Church) -> None:
     """Writes the organisation and those who work for it, who enter everything else themselves."""
-    _copy(connection, *_plain("organizations", "id, name, time_zone, created_at", [church.organization]))
+    copy_rows(connection, *_plain("organizations", "id, name, time_zone, created_at", [church.organization]))
     columns = "organization_id, id, full_name, role, joined_at"
-    _copy(connection, *_plain("users", columns, [church.admin, *church.servants]))
+    copy_rows(connection, *_plain("users", columns, [church.admin, *church.servants]))
 
 
 def _tables(data: DemoData) -> Iterable[tuple[str, Sequence[str], Iterable[Sequence[Any]]]]:
@@ -65,7 +65,8 @@ def _values(row: object, columns: Iterable[str]) -> list[Any]:
     return [getattr(row, column) for column in columns]
 
 
-def _copy(connection: Connection[Any], table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+def copy_rows(connection: Connection[Any], table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Writes rows into a table of `public` by COPY; returns how many."""
     statement = sql.SQL("copy public.{} ({}) from stdin").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )

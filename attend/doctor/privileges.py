@@ -93,6 +93,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.students": {"authenticated": "select", "service_role": "delete select"},
     "public.student_attendance": {"authenticated": "select", "service_role": ALL},
     "public.learning_progress": {"authenticated": "select", "service_role": ALL},
+    "public.student_notes": {"authenticated": "delete select", "service_role": "select"},
     "private.active_students": {"authenticated": "select"},
     "private.concerned_learners": {"authenticated": "select"},
     "mgmt.engagement_dau_90d_v": {"authenticated": "select"},
@@ -104,6 +105,12 @@ RELATIONS: dict[str, dict[str, str]] = {
     "mgmt.engagement_student_activity_v": {"authenticated": "select"},
     "mgmt.learning_at_risk_learners_v": {"authenticated": "select"},
     "mgmt.learning_stuck_students_v": {"authenticated": "select"},
+    # What the panel's page reads besides.
+    "mgmt.panel_figures": {"authenticated": "select"},
+    "mgmt.panel_followups": {"authenticated": "select"},
+    "mgmt.panel_notes": {"authenticated": "select"},
+    "mgmt.panel_reader": {"authenticated": "select"},
+    "mgmt.panel_returns": {"authenticated": "select"},
 }
 
 # Column by column, where a role may write only some.
@@ -133,6 +140,8 @@ COLUMNS: dict[tuple[str, str, str], str] = {
     # So is what check-ins say of students.
     ("public.students", "service_role", "insert"): "full_name is_active level organization_id student_id",
     ("public.students", "service_role", "update"): "full_name is_active level organization_id student_id",
+    # Neither whose a note is nor when it was written is anybody's to say.
+    ("public.student_notes", "authenticated", "insert"): "body id kind student_id",
 }
 
 # function → roles besides the owner. The rest of the functions are nobody's.

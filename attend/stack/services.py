@@ -10,8 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg
 
 from attend.stack.errors import StackError
 from attend.stack.keys import Keys
@@ -111,10 +114,18 @@ class Service:
         self.process.wait(5)
 
 
-def gateway(log: Path, port: int, authenticator: str, keys: Keys, functions: dict[str, str]) -> Service:
-    """The HTTP front: /rest/v1 and /functions/v1."""
+def prepare_auth(superuser: str) -> None:
+    """Makes the auth service's own tables where they are missing, as the real one does whenever it starts."""
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("set client_min_messages = warning")
+        connection.execute((Path(__file__).parent / "gateway" / "auth_service.sql").read_bytes())
+
+
+def gateway(log: Path, port: int, dsn: Callable[[str], str], keys: Keys, functions: dict[str, str]) -> Service:
+    """The HTTP front: /rest/v1, /auth/v1 and /functions/v1. `dsn` gives the login of a role."""
     environment = {
-        "ATTEND_GATEWAY_DB_URL": authenticator,
+        "ATTEND_GATEWAY_DB_URL": dsn("authenticator"),
+        "ATTEND_GATEWAY_AUTH_DB_URL": dsn("supabase_auth_admin"),
         "ATTEND_GATEWAY_PORT": str(port),
         "ATTEND_GATEWAY_HOST": "127.0.0.1",
         "ATTEND_GATEWAY_FUNCTIONS": json.dumps(functions),

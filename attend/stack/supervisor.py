@@ -109,9 +109,9 @@ class Supervisor:
             vault.upsert(connection, vault.FUNCTIONS_URL, self.state.functions_url)
             vault.upsert(connection, vault.WEBHOOK_SECRET, self.state.webhook_secret)
         upstreams = {name: f"http://127.0.0.1:{service.port}" for name, service in self.services.items()}
-        login = self.cluster.dsn("authenticator")
-        self._add(services.gateway(self.logs / "gateway.log", api_port, login, self.keys, upstreams))
         superuser = self.cluster.dsn(installation.SUPERUSER)
+        services.prepare_auth(superuser)
+        self._add(services.gateway(self.logs / "gateway.log", api_port, self.cluster.dsn, self.keys, upstreams))
         self._add(services.background(self.logs / "background.log", superuser, self.directory))
         for service in self.services.values():
             service.wait_ready(_READY_SECONDS)
@@ -151,6 +151,7 @@ class Supervisor:
         environment = {
             "SUPABASE_URL": self.state.api_url,
             "SUPABASE_SECRET_KEY": self.keys.secret,
+            "SUPABASE_PUBLISHABLE_KEY": self.keys.publishable,
             "ATTEND_WEBHOOK_SECRET": self.state.webhook_secret,
             **services.push_provider(),
         }

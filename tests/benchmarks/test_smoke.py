@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from attend.bench import cli, measure
+from attend.bench import chromium, cli, measure
 from attend.bench.evaluation import run_in_chunks
 from attend.bench.measure import SIZES, Figure, WrongResultError
 from attend.bench.population import due
@@ -108,6 +108,12 @@ def test_every_figure_is_a_ratio_against_a_limit(written: list[dict[str, object]
 )
 def test_the_case_that_is_owed_is_measured(written: list[dict[str, object]], words: str) -> None:
     assert any(words in str(figure["case"]) for figure in written)
+
+
+@pytest.mark.skipif(chromium.find() is None, reason=chromium.INSTALL)
+def test_the_pages_first_view_is_measured_where_there_is_a_browser(written: list[dict[str, object]]) -> None:
+    cases = [str(figure["case"]) for figure in written]
+    assert sum("the page's first view, 500 students" in case for case in cases) == 2
 
 
 def test_one_table_can_be_asked_for_alone() -> None:

@@ -89,6 +89,9 @@ values (%(organization)s, %(student)s, 3, 10, 61.5, now() + interval '1 second')
 insert into public.pastoral_contacts (organization_id, case_id, kind, contacted_by, contacted_at, outcome, notes) values
   (%(organization)s, %(case)s, 'home_visit', %(user)s, now(), 'reached', %(member_name)s || ' was well, Olga Other too'),
   (%(organization)s, %(other_case)s, 'phone_call', %(admin)s, now(), 'reached', 'as ' || %(user_name)s || ' had said of ' || %(member_name)s || ' and ' || %(contact_name)s || ' and ' || %(student_name)s);
+insert into public.student_notes (organization_id, student_id, author_id, kind, body) values
+  (%(organization)s, %(student)s, %(user)s, 'contacted', %(student_name)s || ' comes on Monday, says Olga Other'),
+  (%(organization)s, 8, %(admin)s, 'note', %(user_name)s || ' spoke with him and ' || %(student_name)s);
 insert into public.notifications (organization_id, id, user_id, scenario, subject, rule_id, rule_version, context, crossed_at, triggered_at, read_at, dismissed_at, about_user_id, release_on, retracted_at) values
   (%(organization)s, %(notification)s, %(user)s, 'inactivity', 's', %(rule)s, 1, '{"threshold_days": 21}', now(), now(), now(), now(), null, current_date, now()),
   (%(organization)s, gen_random_uuid(), %(user)s, 'inactivity', 's/m', %(rule)s, 1, '{"threshold_days": 22}', now(), now(), now(), now(), %(mentor)s, current_date, now()),

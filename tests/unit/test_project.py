@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from attend.bench import chromium
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
@@ -80,6 +82,12 @@ def test_ci_runs_the_verbs_of_make_check() -> None:
         verb for verb in verbs.group(1).split() if not re.search(rf"run: make {verb}$", workflow, re.MULTILINE)
     ] == []
     assert re.search(r"^exec make .*\bcheck\b", (REPOSITORY / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_ci_installs_the_browser_that_tests_look_for() -> None:
+    text = (REPOSITORY / ".ci" / "run").read_text()
+    (looked,) = re.findall(r"^  command -v (.*) >/dev/null \|\| echo chromium$", text, re.MULTILINE)
+    assert looked.replace('"${ATTEND_CHROMIUM:-chromium}"', "chromium").split() == list(chromium.NAMES)
 
 
 def test_a_machine_without_a_good_python_is_told_what_to_install(tmp_path: Path) -> None:

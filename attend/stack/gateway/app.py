@@ -1,7 +1,8 @@
 """The gateway's application: routes, errors, cross-origin headers, readiness.
 
-Routes: `/rest/v1/*`, `/functions/v1/<name>[/*]`, `GET /_ready` (200 once the schema cache is loaded, else 503;
-for the supervisor). The other services of a project (auth, storage, realtime, GraphQL) are 501, the rest 404.
+Routes: `/rest/v1/*`, `/auth/v1/*` where there is a local identity, `/functions/v1/<name>[/*]`, `GET /_ready` (200 once
+the schema cache is loaded, else 503; for the supervisor). The other services of a project (storage, realtime, GraphQL)
+are 501, the rest 404.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from attend.stack.gateway.answers import error_answer
+from attend.stack.gateway.auth import AuthApi
 from attend.stack.gateway.errors import ApiError, left_out
 from attend.stack.gateway.functions import FunctionProxy
 from attend.stack.gateway.pool import Pool
@@ -26,7 +28,9 @@ type Endpoint = Callable[[Request], Awaitable[Response]]
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 _OTHER_SERVICES = ("auth", "storage", "realtime", "graphql", "pg", "analytics")
-_EXPOSED = "Content-Range, Content-Profile, Location, Preference-Applied, Retry-After"
+_EXPOSED = "Content-Range, Content-Profile, Location, Preference-Applied, Retry-After, X-Supabase-Api-Version"
+# Signing in is rare, and each is most of a second of a connection's time.
+_AUTH_CONNECTIONS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ def create_app(settings: GatewaySettings) -> Starlette:
     cache = SchemaCache(url, settings.schemas)
     rest = RestApi(settings, pool, cache)
     proxy = FunctionProxy(settings.functions, settings.function_seconds)
+    auth_pool = _auth_pool(settings)
+    auth = _nothing_here if auth_pool is None else _cross_origin(AuthApi(settings, auth_pool).answer)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -51,6 +57,8 @@ def create_app(settings: GatewaySettings) -> Starlette:
             await cache.stop()
             await proxy.close()
             await pool.close()
+            if auth_pool is not None:
+                await auth_pool.close()
 
     async def ready(_: Request) -> Response:
         cache.current()
@@ -61,12 +69,19 @@ def create_app(settings: GatewaySettings) -> Starlette:
             Route("/_ready", _guarded(ready), methods=["GET"]),
             Route("/rest/v1", _guarded(_cross_origin(rest.answer)), methods=METHODS),
             Route("/rest/v1/{path:path}", _guarded(_cross_origin(rest.answer)), methods=METHODS),
+            Route("/auth/v1/{path:path}", _guarded(auth), methods=METHODS),
             Route("/functions/v1/{name}", _guarded(proxy.forward), methods=METHODS),
             Route("/functions/v1/{name}/{path:path}", _guarded(proxy.forward), methods=METHODS),
             Route("/{path:path}", _guarded(_nothing_here), methods=METHODS),
         ],
         lifespan=lifespan,
     )
+
+
+def _auth_pool(settings: GatewaySettings) -> Pool | None:
+    if settings.auth_db_url is None:
+        return None
+    return Pool(settings.auth_db_url.get_secret_value(), _AUTH_CONNECTIONS, settings.pool_acquire_seconds)
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:

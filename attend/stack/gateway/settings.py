@@ -13,13 +13,16 @@ DEFAULT_SECRET_KEY = "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz"
 class GatewaySettings(BaseSettings):
     """What the gateway needs to know. Defaults are those of `supabase start`.
 
-    `db_url` logs in as `authenticator`. `functions` maps a function's name to the base URL of its process
-    (in the environment: a JSON object). Times are in seconds.
+    `db_url` logs in as `authenticator`, `auth_db_url` as `supabase_auth_admin` (None: `/auth/v1` is 501).
+    `access_token_seconds` is how long an access token lasts. `functions` maps a function's name to the base URL of its
+    process (in the environment: a JSON object). Times are in seconds.
     """
 
     model_config = SettingsConfigDict(env_prefix="ATTEND_GATEWAY_", frozen=True)
 
     db_url: SecretStr
+    auth_db_url: SecretStr | None = None
+    access_token_seconds: int = Field(default=3600, ge=1)
     schemas: Annotated[tuple[str, ...], NoDecode] = ("public", "graphql_public", "mgmt")
     extra_search_path: Annotated[tuple[str, ...], NoDecode] = ("public", "extensions")
     max_rows: int | None = Field(default=1000, ge=1)

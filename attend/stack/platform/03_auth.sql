@@ -1,5 +1,5 @@
 -- The schema auth as far as applications see it: auth.users with its 35 columns, and the four functions
--- that read the claims of a request. The auth service itself is not part of the embedded stack.
+-- that read the claims of a request. What the auth service adds when it starts is in gateway/auth_service.sql.
 
 create schema auth authorization supabase_admin;
 

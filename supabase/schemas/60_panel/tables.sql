@@ -55,9 +55,31 @@ create table public.learning_progress (
 comment on table public.learning_progress is 'How far a student is in what they learn: the least that the panel needs of a learning system.';
 comment on column public.learning_progress.last_progress_at is 'When the last lesson was completed; null: none yet.';
 
+create table public.student_notes (
+  organization_id uuid not null default private.current_organization_id(),
+  -- Given by the page, so that a note that is sent again after a lost answer meets itself.
+  id uuid not null default gen_random_uuid(),
+  student_id integer not null,
+  kind text not null default 'note' constraint note_kind_is_known check (kind in ('note', 'contacted')),
+  body text not null default '' constraint note_is_of_two_thousand_characters check (length(body) <= 2000),
+  author_id uuid default private.current_user_id(),
+  created_at timestamptz not null default now(),
+  primary key (organization_id, id),
+  foreign key (organization_id, student_id) references public.students (organization_id, student_id) on delete cascade,
+  foreign key (organization_id, author_id) references public.users (organization_id, id) on delete set null (author_id),
+  constraint note_says_something check (kind <> 'note' or body ~ '\S')
+);
+comment on table public.student_notes is 'What managers wrote of students on the panel''s page, and that somebody spoke with them. Never changed: a correction is another note.';
+comment on column public.student_notes.kind is 'contacted: somebody spoke with the student; what was said may be empty.';
+comment on column public.student_notes.author_id is 'Whoever was signed in; nobody may say otherwise. Null: they are erased.';
+-- (Why a condition that is always true: activities_user_id.)
+create index student_notes_student_id on public.student_notes (organization_id, student_id, created_at) where student_id is not null;
+create index student_notes_author_id on public.student_notes (organization_id, author_id) where author_id is not null;
+
 alter table public.students enable row level security;
 alter table public.student_attendance enable row level security;
 alter table public.learning_progress enable row level security;
+alter table public.student_notes enable row level security;
 
 create policy "managers read students" on public.students for select to authenticated
   using (organization_id = (select private.organization_as('{manager}')));
@@ -65,6 +87,12 @@ create policy "managers read check-ins" on public.student_attendance for select 
   using (organization_id = (select private.organization_as('{manager}')));
 create policy "managers read learning progress" on public.learning_progress for select to authenticated
   using (organization_id = (select private.organization_as('{manager}')));
+create policy "managers read notes" on public.student_notes for select to authenticated
+  using (organization_id = (select private.organization_as('{manager}')));
+create policy "managers add notes of their own" on public.student_notes for insert to authenticated
+  with check (organization_id = (select private.organization_as('{manager}')) and author_id = (select private.current_user_id()));
+create policy "managers remove notes of their own" on public.student_notes for delete to authenticated
+  using (organization_id = (select private.organization_as('{manager}')) and author_id = (select private.current_user_id()));
 
 revoke all on public.students, public.student_attendance, public.learning_progress from public, anon, authenticated, service_role;
 revoke all on sequence public.student_attendance_id_seq from public, anon, authenticated, service_role;
@@ -74,6 +102,12 @@ grant select, delete on public.students to service_role;
 grant insert (organization_id, student_id, full_name, level, is_active), update (organization_id, student_id, full_name, level, is_active)
   on public.students to service_role;
 grant select, insert, update, delete on public.student_attendance, public.learning_progress to service_role;
+
+revoke all on public.student_notes from public, anon, authenticated, service_role;
+grant select, delete on public.student_notes to authenticated;
+-- Neither whose it is nor when it was written.
+grant insert (id, student_id, kind, body) on public.student_notes to authenticated;
+grant select on public.student_notes to service_role;
 
 create trigger student_attendance_count after insert on public.student_attendance
   referencing new table as new_rows for each statement execute function private.count_checkins();

@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 \ir rows.psql
-select plan(46);
+select plan(53);
 select tests.populate();
 select tests.populate_panel();
 
@@ -35,7 +35,14 @@ select is(tests.violated(m.statement), m.name, m.name) from (values
   ('score_is_between_0_and_100', 'update public.learning_progress set average_score = -0.01'),
   ('start_is_finite', 'update public.learning_progress set started_at = ''infinity'''),
   ('progress_is_finite', 'update public.learning_progress set last_progress_at = ''infinity'''),
-  ('progress_is_after_the_start', 'update public.learning_progress set last_progress_at = started_at - interval ''1 second''')
+  ('progress_is_after_the_start', 'update public.learning_progress set last_progress_at = started_at - interval ''1 second'''),
+  ('student_notes_organization_id_student_id_fkey', 'update public.student_notes set student_id = 9'),
+  ('student_notes_organization_id_author_id_fkey', 'update public.student_notes set author_id = tests.id(''b admin'') where organization_id = tests.id(''a'')'),
+  ('student_notes_pkey', 'insert into public.student_notes (organization_id, id, student_id, body) select n.organization_id, n.id, 1, ''N'' from public.student_notes n'),
+  ('note_kind_is_known', 'update public.student_notes set kind = ''told off'''),
+  ('note_says_something', 'update public.student_notes set body = '' '''),
+  ('note_is_of_two_thousand_characters', 'update public.student_notes set body = repeat(''x'', 2001)'),
+  ('nothing', 'update public.student_notes set body = '''', kind = ''contacted''')
 ) as m (name, statement);
 
 -- Settings.

@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 \ir rows.psql
-select plan(42);
+select plan(66);
 select tests.populate();
 select tests.populate_panel();
 
@@ -34,8 +34,42 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   ('and who learns badly', 'select from mgmt.learning_at_risk_learners_v', '- - - - - 1 - - - - '),
   ('and who is stuck', 'select from mgmt.learning_stuck_students_v',       '- - - - - 1 - - - - '),
   ('what they are made of is no way round', 'select from private.active_students', '- - - - - 1 - - - - '),
-  ('nor this', 'select from private.concerned_learners',                   '- - - - - 1 - - - - ')
+  ('nor this', 'select from private.concerned_learners',                   '- - - - - 1 - - - - '),
+
+  --                                                                        an st me co se ma ad re ba sv
+  ('managers read notes, and the service', 'select from public.student_notes', '- 0 0 0 0 1 0 0 0 2 '),
+  ('managers alone add them', 'insert into public.student_notes (student_id, body) values (1, ''N'')', '- - - - - 1 - - - - '),
+  ('nobody says whose a note is', 'insert into public.student_notes (student_id, body, author_id) values (1, ''N'', {me})', '- - - - - - - - - - '),
+  ('nor of which school', 'insert into public.student_notes (student_id, body, organization_id) values (1, ''N'', tests.id(''a''))', '- - - - - - - - - - '),
+  ('nor when', 'insert into public.student_notes (student_id, body, created_at) values (1, ''N'', now())', '- - - - - - - - - - '),
+  ('nobody changes one', 'update public.student_notes set body = ''M''', '- - - - - - - - - - '),
+  ('managers remove their own', 'delete from public.student_notes',        '- 0 0 0 0 1 0 0 0 - '),
+  ('the page''s notes are the managers''', 'select from mgmt.panel_notes',  '- - - - - 1 - - - - '),
+  ('and who was followed up', 'select from mgmt.panel_followups',           '- - - - - 1 - - - - '),
+  ('and the figures, of all and of a level', 'select from mgmt.panel_figures', '- - - - - 2 - - - - '),
+  ('and who reads', 'select from mgmt.panel_reader',                       '- - - - - 1 - - - - '),
+  ('and returns', 'select from mgmt.panel_returns',                        '- - - - - 0 - - - - ')
 ) as m (sentence, statement, outcomes);
+
+-- Another manager of the school reads what is not theirs to remove; whoever has left, or teaches elsewhere, does neither.
+insert into public.users (organization_id, id, full_name, role) values
+  (tests.id('a'), tests.id('a second manager'), 'Second', 'manager'), (tests.id('b'), tests.id('b manager'), 'Theirs', 'manager');
+insert into auth.users (id) select tests.id('login of ' || m) from unnest('{a second manager,b manager}'::text[]) m;
+insert into public.user_logins (auth_user_id, organization_id, user_id)
+select tests.id('login of ' || m), tests.id(left(m, 1)), tests.id(m) from unnest('{a second manager,b manager}'::text[]) m;
+select is(tests.attempt('a second manager', 'select from public.student_notes'), '1', 'notes are read by every manager of the school');
+select is(tests.attempt('a second manager', 'delete from public.student_notes'), '0', 'and removed by their author alone');
+select is(tests.attempt('b manager', 'select from mgmt.panel_notes where body = ''of a'''), '0', 'another school''s are not there');
+select is(tests.attempt('b manager', 'delete from public.student_notes'), '0', 'nor to be removed');
+select is(tests.attempt('b manager', 'insert into public.student_notes (student_id, body) values (2, ''N'')'),
+  '23503 insert or update on table "student_notes" violates foreign key constraint "student_notes_organization_id_student_id_fkey"',
+  'and a number that only their students have is nobody');
+select tests.become('a second manager');
+insert into public.student_notes (student_id, body) values (1, 'mine');
+select tests.become('postgres');
+select is(n.author_id, tests.id('a second manager'), 'the author is who is signed in') from public.student_notes n where n.body = 'mine';
+update public.users set is_active = false where id = tests.id('a second manager');
+select is(tests.attempt('a second manager', 'insert into public.student_notes (student_id, body) values (1, ''N'')'), 'refused', 'whoever has left writes nothing');
 
 -- Refused with the reason, whether there is anything to see or not.
 create function tests.reason(p_actor text, p_statement text) returns text language plpgsql as $$
@@ -57,7 +91,8 @@ select is(tests.reason('postgres', 'select * from mgmt.engagement_daypart_retent
 select is(tests.reason('service', 'select * from mgmt.engagement_inactive_roster_v'), '42501 permission denied for schema mgmt', 'the secret key does not get that far');
 truncate public.students cascade;
 select is(tests.outcomes(format('select from mgmt.%I', v.viewname)), replace('- - - - - n- - - - ', 'n', rpad(case
-    when v.viewname like '%frequency%' then '9' when v.viewname like '%daypart%' then '3' when v.viewname like '%dau%' then '90' else '0' end, 2)),
+    when v.viewname like '%frequency%' then '9' when v.viewname like '%daypart%' then '3' when v.viewname like '%dau%' then '90'
+    when v.viewname in ('panel_reader', 'panel_figures') then '1' else '0' end, 2)),
   v.viewname || ' refuses the others where there is nothing to see, too')
 from pg_views v where v.schemaname = 'mgmt';
 

@@ -18,7 +18,7 @@ CLASSES = ("identifies", "describes", "pseudonym", "speaks", "none")
 TABLES: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "classification.toml").read_text())
 KINDS = {"public.users": "user", "public.people": "member", "public.contacts": "contact", "public.students": "student"}
 # Columns that stand for a person, by their names; and those that only look so, or stand beside another that does.
-STANDS_FOR_A_PERSON = re.compile(r"(^|_)(user|person|contact|servant|coordinator|actor|student)_id$|_by$")
+STANDS_FOR_A_PERSON = re.compile(r"(^|_)(user|person|contact|servant|coordinator|actor|author|student)_id$|_by$")
 NOT_A_PERSON = {
     ("public.certificates", "replaced_by"),
     ("private.certificate_history", "replaced_by"),

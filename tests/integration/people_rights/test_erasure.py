@@ -167,6 +167,7 @@ def test_the_counts_say_what_goes_what_stays_and_where_the_name_stood(world: Wor
         "pastoral_case_events": 12,  # whose it was, too
         "pastoral_cases": 2,
         "pastoral_contacts": 1,
+        "student_notes": 1,
         "team_reports": 1,
     }
     done = world.erase("member")

@@ -32,7 +32,10 @@ begin
       from public.pastoral_contacts t where t.organization_id = p_organization_id and t.contacted_by = p_user_id),
     'pastoral_cases_changed', (
       select jsonb_agg(jsonb_build_object('happened_at', t.happened_at) order by t.happened_at)
-      from public.pastoral_case_events t where t.organization_id = p_organization_id and t.actor_id = p_user_id));
+      from public.pastoral_case_events t where t.organization_id = p_organization_id and t.actor_id = p_user_id),
+    'student_notes_written', (
+      select jsonb_agg(jsonb_build_object('kind', t.kind, 'created_at', t.created_at) order by t.created_at)
+      from public.student_notes t where t.organization_id = p_organization_id and t.author_id = p_user_id));
 end;
 $$;
 comment on function private.export_work(uuid, uuid) is

@@ -29,6 +29,10 @@ begin
   ), contacts as (
     update public.pastoral_contacts t set notes = regexp_replace(t.notes, v_pattern, v_mask, 'gi')
     where t.organization_id = p_organization_id and t.notes ~* v_pattern returning 1
+  ), notes as (
+    -- A mask is longer than a short name, and a note is of two thousand characters.
+    update public.student_notes t set body = left(regexp_replace(t.body, v_pattern, v_mask, 'gi'), 2000)
+    where t.organization_id = p_organization_id and t.body ~* v_pattern returning 1
   ), reports as (
     update public.team_reports t set title = regexp_replace(t.title, v_pattern, v_mask, 'gi')
     where t.organization_id = p_organization_id and t.title ~* v_pattern returning 1
@@ -53,7 +57,7 @@ begin
     where t.organization_id = p_organization_id and t.name ~* v_pattern returning 1
   )
   select jsonb_build_object('pastoral_cases', (select count(*) from cases), 'pastoral_contacts', (select count(*) from contacts),
-    'team_reports', (select count(*) from reports), 'notifications', (select count(*) from told), 'volunteering', (select count(*) from tasks),
+    'student_notes', (select count(*) from notes), 'team_reports', (select count(*) from reports), 'notifications', (select count(*) from told), 'volunteering', (select count(*) from tasks),
     'notification_templates', (select count(*) from templates),
     'families', (select count(*) from families), 'groups', (select count(*) from groups), 'classes', (select count(*) from classes))
     into v_counts;

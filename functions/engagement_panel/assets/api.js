@@ -1,0 +1,141 @@
+/** The project's API, asked with the manager's own token. */
+
+import { SessionEnded, SignInRefused, project, token } from "./session.js";
+
+/**
+ * What went wrong. `kind`: refused (not a manager), away (nobody answers), slow (the database gave up), outdated (no such view),
+ * gone (the student is no more), invalid (what was sent).
+ */
+export class Problem extends Error {
+  /** @param {"refused" | "away" | "slow" | "outdated" | "gone" | "invalid"} kind @param {string} [code] */
+  constructor(kind, code = "") {
+    super(`${kind} ${code}`);
+    this.kind = kind;
+    this.code = code;
+  }
+}
+
+const PATIENCE = 30000;
+const PAUSE = 700;
+const PAGE = 1000;
+
+/**
+ * Some rows of a view, and how many there are where `count` is asked for.
+ * @param {string} view
+ * @param {Record<string, string | number | string[]>} [query]
+ * @param {{count?: boolean, signal?: AbortSignal}} [options]
+ * @returns {Promise<{rows: any[], count: number}>}
+ */
+export async function read(view, query = {}, { count = false, signal } = {}) {
+  const answer = await request("GET", `mgmt`, `${view}?${parameters(query)}`, { count, signal });
+  const rows = await answer.json();
+  const total = Number(answer.headers.get("content-range")?.split("/")[1]);
+  return { rows, count: Number.isNaN(total) ? rows.length : total };
+}
+
+/**
+ * All rows, students in the order of their numbers: the API gives 1,000 at a time, and a short page need not be the last.
+ * @param {string} view
+ * @param {string[]} columns
+ * @param {Record<string, string | string[]>} query
+ * @param {AbortSignal} signal
+ */
+export async function* everyRow(view, columns, query, signal) {
+  /** @type {Record<string, string>} */
+  let behind = {};
+  for (;;) {
+    const page = await read(view, { ...query, ...behind, select: columns.join(), order: "student_id", limit: PAGE }, { signal });
+    if (page.rows.length === 0) return;
+    yield page.rows;
+    behind = { student_id: `gt.${page.rows.at(-1).student_id}` };
+  }
+}
+
+/** Adds a note. Sent twice it is there once: the page chose its id. @param {{id: string, student_id: number, kind: string, body: string}} note */
+export async function addNote(note) {
+  try {
+    await request("POST", "public", "student_notes", { body: note });
+  } catch (error) {
+    if (!(error instanceof Problem && error.code === "23505")) throw error;
+  }
+}
+
+/** @param {string} id */
+export const removeNote = (id) => request("DELETE", "public", `student_notes?id=eq.${id}`, {});
+
+/** @param {Record<string, string | number | string[]>} query */
+function parameters(query) {
+  const pairs = Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)]));
+  return new URLSearchParams(pairs).toString();
+}
+
+/** A level as a filter: whatever is behind the dot is the text, with its own dots and commas. @param {string} level */
+export const levelIs = (level) => ({ level: `eq.${level}` });
+
+/** @param {string} method @param {string} schema @param {string} path @param {{count?: boolean, body?: object, signal?: AbortSignal}} options */
+async function request(method, schema, path, { count = false, body, signal }) {
+  /** @type {string | undefined} */
+  let refused;
+  for (let attempt = 0; ; attempt += 1) {
+    const answer = await send(method, schema, path, { count, body, signal }, await bearer(refused));
+    if (answer instanceof Response && answer.ok) return answer;
+    const problem = await explain(answer);
+    if (problem instanceof SessionEnded && refused === undefined) {
+      // Refreshed once: a clock that is wrong, or a session that was ended elsewhere.
+      refused = await token();
+    } else if (problem instanceof Problem && problem.kind === "away" && attempt === 0) {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    } else {
+      throw problem;
+    }
+  }
+}
+
+/** @param {string | undefined} refused */
+async function bearer(refused) {
+  try {
+    return await token(refused);
+  } catch (error) {
+    throw error instanceof SignInRefused ? new Problem("away") : error;
+  }
+}
+
+/**
+ * @param {string} method @param {string} schema @param {string} path @param {{count: boolean, body?: object, signal?: AbortSignal}} options @param {string} bearer
+ * @returns {Promise<Response | null | "slow">}
+ */
+async function send(method, schema, path, { count, body, signal }, bearer) {
+  const late = AbortSignal.timeout(PATIENCE);
+  try {
+    return await fetch(`${project.url}/rest/v1/${path}`, {
+      method,
+      headers: {
+        apikey: project.key,
+        authorization: `Bearer ${bearer}`,
+        [method === "GET" ? "accept-profile" : "content-profile"]: schema,
+        ...(count ? { prefer: "count=exact" } : body ? { prefer: "return=minimal" } : {}),
+        ...(body ? { "content-type": "application/json" } : {}),
+      },
+      body: body && JSON.stringify(body),
+      signal: signal ? AbortSignal.any([late, signal]) : late,
+      cache: "no-store",
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    return late.aborted ? "slow" : null;
+  }
+}
+
+/** @param {Response | null | "slow"} answer */
+async function explain(answer) {
+  if (answer === "slow") return new Problem("slow");
+  if (answer === null) return new Problem("away");
+  const code = String((await answer.json().catch(() => ({}))).code ?? "");
+  if (answer.status === 401) return new SessionEnded();
+  if (answer.status === 403) return new Problem("refused", code);
+  if (code === "57014") return new Problem("slow", code);
+  if (answer.status >= 500 || answer.status === 429) return new Problem("away", code);
+  if (answer.status === 404 || answer.status === 406) return new Problem("outdated", code);
+  if (code === "23503") return new Problem("gone", code);
+  return new Problem("invalid", code);
+}

@@ -1,0 +1,134 @@
+/** Who is signed in, by Supabase Auth. Kept for as long as the tab is open, and nowhere else. */
+
+/**
+ * @typedef {{access_token: string, refresh_token: string, expires_at: number, user: string}} Session
+ */
+
+const KEPT = "attend-panel-session";
+const DRAFTS = "attend-panel-drafts";
+// A token that ends while its request is on the way would be refused for nothing.
+const EARLY_SECONDS = 60;
+
+const meta = (/** @type {string} */ name) =>
+  /** @type {HTMLMetaElement} */ (document.querySelector(`meta[name="attend-${name}"]`)).content;
+export const project = { url: meta("url"), key: meta("key") };
+
+/** The session is over: its person must sign in again. */
+export class SessionEnded extends Error {}
+
+/** Auth said no to a sign-in, or not at all. `reason`: credentials, often, away. */
+export class SignInRefused extends Error {
+  constructor(/** @type {"credentials" | "often" | "away"} */ reason) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+/** @type {Session | null} */
+let session = read();
+/** @type {Promise<Session> | null} */
+let refreshing = null;
+
+export const isSignedIn = () => session !== null;
+export const userId = () => session?.user ?? "";
+
+/** @param {string} email @param {string} password */
+export async function signIn(email, password) {
+  const answer = await ask("token?grant_type=password", { email, password });
+  if (answer.status === 429) throw new SignInRefused("often");
+  if (answer.status >= 500) throw new SignInRefused("away");
+  if (!answer.ok) throw new SignInRefused("credentials");
+  keep(await answer.json());
+}
+
+export async function signOut() {
+  const token = session?.access_token;
+  forget();
+  if (!token) return;
+  try {
+    await fetch(`${project.url}/auth/v1/logout?scope=local`, { method: "POST", headers: { apikey: project.key, authorization: `Bearer ${token}` } });
+  } catch {
+    // The tab has forgotten it, and the token ends by itself.
+  }
+}
+
+/** A token that is good for the next request. Many who ask at once refresh once. @param {string} [refused] one that was not */
+export async function token(refused) {
+  if (session === null) throw new SessionEnded();
+  if (session.access_token !== refused && session.expires_at - EARLY_SECONDS > Date.now() / 1000) return session.access_token;
+  refreshing ??= refresh(session).finally(() => { refreshing = null; });
+  return (await refreshing).access_token;
+}
+
+async function refresh(/** @type {Session} */ old) {
+  const answer = await ask("token?grant_type=refresh_token", { refresh_token: old.refresh_token });
+  // Away is not over: whoever asked is told that the project does not answer, and tries again.
+  if (answer.status >= 500 || answer.status === 429) throw new SignInRefused("away");
+  if (!answer.ok) {
+    forget({ drafts: false });
+    throw new SessionEnded();
+  }
+  return keep(await answer.json());
+}
+
+/** @param {string} path @param {object} body */
+async function ask(path, body) {
+  try {
+    return await fetch(`${project.url}/auth/v1/${path}`, {
+      method: "POST",
+      headers: { apikey: project.key, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(20000),
+    });
+  } catch {
+    throw new SignInRefused("away");
+  }
+}
+
+/** @param {any} given */
+function keep(given) {
+  session = {
+    access_token: given.access_token,
+    refresh_token: given.refresh_token,
+    expires_at: given.expires_at ?? Math.floor(Date.now() / 1000) + given.expires_in,
+    user: given.user?.id ?? "",
+  };
+  sessionStorage.setItem(KEPT, JSON.stringify(session));
+  return session;
+}
+
+/** @returns {Session | null} */
+function read() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+export function forget({ drafts = true } = {}) {
+  session = null;
+  sessionStorage.removeItem(KEPT);
+  if (drafts) sessionStorage.removeItem(DRAFTS);
+}
+
+/** What somebody was typing of a student, through a reload and the end of a session; nobody else who signs in meets it. */
+export const drafts = {
+  /** @param {number} student */
+  read: (student) => /** @type {string} */ (typed()[student] ?? ""),
+  /** @param {number} student @param {string} text */
+  write(student, text) {
+    const { [student]: _, ...others } = typed();
+    sessionStorage.setItem(DRAFTS, JSON.stringify({ user: userId(), texts: text ? { ...others, [student]: text } : others }));
+  },
+};
+
+/** @returns {Record<number, string>} */
+function typed() {
+  try {
+    const { user, texts } = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
+    return user === userId() ? texts : {};
+  } catch {
+    return {};
+  }
+}
