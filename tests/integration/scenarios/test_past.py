@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 
 from tests.integration.scenarios.lives import Plan, living, plans
 from tests.support.database import Database
-from tests.support.scenarios import Gates, Scene, differences
+from tests.support.scenarios import Gates, Scene, differences, named
 
 FACTS = "select f.* from private.facts_{}(%s, null, null, null{}) f order by f.user_id"
 # Of an activity that is changed or taken away, the past is not kept (private.facts_as_of).
@@ -55,3 +55,30 @@ def test_a_question_about_the_past_is_answered_as_it_was_then(database: Database
             life.scene.decide(life.now)
         for then, answered in asked:
             assert differences(answered, life.scene.gates(then, then)) == []
+
+
+def test_what_no_longer_holds_makes_room_in_a_day_for_an_explanation_too(database: Database) -> None:
+    told = datetime(2025, 6, 3, 12, tzinfo=UTC)
+    now = told + timedelta(hours=1)
+    with Scene.set(database, "UTC", notification_daily_cap="1") as scene:
+        person = scene.person("Kari", told - timedelta(days=400))
+        for rule, scenario in (("quiet", "inactivity"), ("certificate", "certification_expiry")):
+            scene.insert("public.scenario_rules", id=named(rule), type=scenario, name=rule, is_enabled=True)
+        scene.run("update public.scenario_rule_versions set valid_from = %s", told - timedelta(days=300))
+        scene.run(
+            "update public.scenario_rules set effective_from = '-infinity', created_at = %s", told - timedelta(days=300)
+        )
+        scene.decide(told)
+        # She is back, so that what she was told goes as soon as she is looked at.
+        scene.activity("back", person, now - timedelta(minutes=5))
+        scene.insert(
+            "public.certificates",
+            id=named("first aid"),
+            user_id=person,
+            name="First aid",
+            expires_at=now + timedelta(days=10),
+            created_at=now - timedelta(minutes=5),
+        )
+        answers = scene.call("public.explain_scenarios", scene.id, person, None, now)["answers"]
+        assert sorted(answer["gate"] for answer in answers) == ["not_matched", "would_send"]
+        assert sorted(gate for gate, *_ in scene.gates(now).values()) == ["not_matched", "would_send"]

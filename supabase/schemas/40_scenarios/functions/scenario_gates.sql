@@ -11,14 +11,14 @@ as $$
 declare
   v_matches private.scenario_match[] := array(
     select m from private.scenario_matches(p_organization_id, p_from_user, p_to_user, p_user_ids, p_rules, p_now, p_as_of, false) m);
-  -- What an evaluation would take back makes room in a day before anybody is told. (What it would have taken back then it has.)
-  v_leaving uuid[] := case when p_as_of is null then array(
+  -- What an evaluation would take back makes room in a day before anybody is told.
+  v_leaving constant uuid[] := array(
     select n.id
     from unnest(private.unmatched_notifications(p_organization_id, p_from_user, p_to_user, p_user_ids, v_matches, p_now)) as l (id)
     join public.notifications n on n.organization_id = p_organization_id and n.id = l.id
     -- Not those of rules that are not asked about.
     where n.rule_id in (select r.id from unnest(p_rules) r)
-      or not exists (select from public.scenario_rules s where s.organization_id = p_organization_id and s.id = n.rule_id)) else '{}' end;
+      or not exists (select from public.scenario_rules s where s.organization_id = p_organization_id and s.id = n.rule_id));
   v_judged constant private.judged_claim[] := private.delivery_gates(
     p_organization_id, private.claims_of(v_matches, p_rules), p_now, p_as_of, v_leaving);
 begin
