@@ -52,11 +52,11 @@ class Watched:
         self.page.add_init_script(_VIOLATIONS)
         self.page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108 - no function of C may listen
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
-        self.page.on("console", lambda said: self._hear(said.type, said.text))
+        self.page.on("console", lambda said: self._hear(said.type, said.text, said.location["url"]))
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _hear(self, kind: str, text: str, where: str) -> None:
         if kind in {"error", "warning"} and not (self.refusals_expected and text.startswith(_ANSWERED)):
-            self.complaints.append(f"{kind}: {text}")
+            self.complaints.append(f"{kind}: {text} ({where})")
 
     def check(self) -> None:
         """Holds of every page at the end of every test: no complaint, no violation, nothing asked of anybody else."""
