@@ -95,10 +95,10 @@ async def run(pool: Pool, context: Context, work: Work) -> Result:
         try:
             result = await _run(connection, context, work)
         except psycopg.Error as error:
-            await _roll_back(connection)
+            await _roll_back(connection, error)
             raise from_database(error, anonymous=context.identity.anonymous) from error
-        except ApiError:
-            await _roll_back(connection)
+        except ApiError as error:
+            await _roll_back(connection, error)
             raise
     return result
 
@@ -135,8 +135,13 @@ def _result(cursor: AsyncCursor[Any]) -> Result:
     )
 
 
-async def _roll_back(connection: Connection) -> None:
-    if connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+async def _roll_back(connection: Connection, error: Exception) -> None:
+    idle = connection.info.transaction_status == TransactionStatus.IDLE
+    if isinstance(error, psycopg.Error) and (idle or isinstance(error, psycopg.errors.QueryCanceled)):
+        # Stopped somewhere in the pipeline: psycopg may be wrong about what the server has prepared, and a later
+        # request would be told that its statement does not exist (26000, a 400).
+        await connection.close()
+    if connection.closed or idle:
         return
     with suppress(psycopg.Error):
         await connection.execute("rollback")
