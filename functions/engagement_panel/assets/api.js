@@ -77,12 +77,14 @@ async function request(method, schema, path, { count = false, body, signal }) {
   /** @type {string | undefined} */
   let refused;
   for (let attempt = 0; ; attempt += 1) {
-    const answer = await send(method, schema, path, { count, body, signal }, await bearer(refused));
+    const sent = await bearer(refused);
+    const answer = await send(method, schema, path, { count, body, signal }, sent);
     if (answer instanceof Response && answer.ok) return answer;
     const problem = await explain(answer);
     if (problem instanceof SessionEnded && refused === undefined) {
-      // Refreshed once: a clock that is wrong, or a session that was ended elsewhere.
-      refused = await token();
+      // Refreshed once: a clock that is wrong, or a session that was ended elsewhere. What was sent, not what is held
+      // now: another request's refusal may have renewed it meanwhile.
+      refused = sent;
     } else if (problem instanceof Problem && problem.kind === "away" && attempt === 0) {
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     } else {
