@@ -470,14 +470,22 @@ begin
   perform set_config('attend.statistics_writer', 'drain', true);
   -- Rules and categories change before this or after it, never meanwhile.
   perform pg_advisory_xact_lock_shared(hashtextextended('attend.statistics ' || p_organization_id::text, 0));
-  -- People first, then rows, in the order in which an erasure takes them. Who is gone drops out here.
-  select array_agg(l.id) into v_users
-  from (
-    select u.id from public.users u
-    where u.organization_id = p_organization_id and u.id = any (p_user_ids)
-    order by u.id
-    for key share
-  ) l;
+  -- People first, then rows, in the order in which an erasure takes them. Who is gone drops out here. An erasure takes
+  -- several people in whatever order they lie, so that whoever waits for it must hold none of them.
+  loop
+    begin
+      select array_agg(l.id) into v_users
+      from (
+        select u.id from public.users u
+        where u.organization_id = p_organization_id and u.id = any (p_user_ids)
+        order by u.id
+        for key share nowait
+      ) l;
+      exit;
+    exception when lock_not_available then
+      perform pg_sleep(0.01);
+    end;
+  end loop;
   -- Their all_time rows are the locks: taken in order, and before the snapshot of everything that follows, so that of two
   -- drains of one person the later sees what the earlier wrote.
   select array_agg(l.user_id) into v_users

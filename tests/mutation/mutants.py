@@ -119,7 +119,7 @@ select format('%s.%s', p.pronamespace::regnamespace, p.proname) as name, pg_get_
 {_FUNCTIONS_OF_OURS} order by 1
 """
 
-_LOCK = re.compile(r"for (?:no key update|update|key share|share)(?: of \w+)?( skip locked)?(?=[\s;)])")
+_LOCK = re.compile(r"for (?:no key update|update|key share|share)(?: of \w+)?( skip locked)?(?: nowait)?(?=[\s;)])")
 _ADVISORY = re.compile(r"\bpg_(?:try_)?advisory_xact_lock(?:_shared)?\(")
 # `when <condition> then '<gate>'`, the condition having no case of its own.
 _GATE = re.compile(r"\bwhen (?P<condition>(?:(?!\bwhen\b|\bthen\b).)+?) then '(?P<gate>[a-z_]+)'", re.DOTALL)

@@ -27,9 +27,10 @@ def together(*tasks: Callable[[], object]) -> list[object]:
 
 
 def waits(programme: Programme, connection: psycopg.Connection[Any]) -> bool:
-    """Whether that connection waits for a lock."""
+    """Whether that connection waits for a lock, or (a drain, for people who are being erased) for another try."""
     return programme.database.value(
-        "select exists (select from pg_stat_activity where pid = %s and wait_event_type = 'Lock')",
+        "select exists (select from pg_stat_activity"
+        " where pid = %s and (wait_event_type = 'Lock' or wait_event = 'PgSleep'))",
         (connection.info.backend_pid,),
     )
 
