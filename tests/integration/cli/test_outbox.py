@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from attend.outbox import store
@@ -306,6 +307,18 @@ def test_a_mistake_is_said_with_what_to_do(
     assert said in ran.err
     assert to_do in ran.err
     assert ran.out == ""
+
+
+@pytest.mark.parametrize("function", ["show_outbox", "retry_outbox"])
+def test_an_unknown_push_is_refused_whatever_the_plan(office: Office, function: str) -> None:
+    """Also by a plan that is kept and reads an outbox from one end to the other, where it may find no row at all."""
+    with office.database.connect("service_role") as connection:
+        connection.execute(
+            "set plan_cache_mode = force_generic_plan; set enable_indexscan = off; set enable_bitmapscan = off"
+        )
+        with pytest.raises(psycopg.Error, match="unknown_push") as refusal:
+            connection.execute(f"select public.{function}(%s)".encode(), (UUID(int=1),))
+    assert refusal.value.sqlstate == "PT404"
 
 
 def test_every_command_explains_itself(attend: Attend) -> None:

@@ -3,11 +3,11 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+  -- Not within the query: a scan that finds no row would never ask, and so never refuse.
+  v_organization_id uuid := private.organization_of_push(p_outbox_id);
   v_push private.outbox;
 begin
-  select o.* into v_push
-  from private.outbox o where o.organization_id = private.organization_of_push(p_outbox_id) and o.id = p_outbox_id
-  for no key update;
+  select o.* into v_push from private.outbox o where o.organization_id = v_organization_id and o.id = p_outbox_id for no key update;
   if v_push.state in ('failed', 'dead') or v_push.skipped_reason in ('stale', 'no_device') then
     perform private.requeue_pushes(array[v_push.organization_id], array[p_outbox_id], 'retried', p_now);
     return jsonb_build_object('outbox_id', p_outbox_id, 'outcome', 'queued', 'was', v_push.state, 'skipped_reason', v_push.skipped_reason);

@@ -3,9 +3,11 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  -- Not within the query: a scan that finds no row would never ask, and so never refuse.
+  v_organization_id uuid := private.organization_of_push(p_outbox_id);
   v_push private.outbox;
 begin
-  select o.* into v_push from private.outbox o where o.organization_id = private.organization_of_push(p_outbox_id) and o.id = p_outbox_id;
+  select o.* into v_push from private.outbox o where o.organization_id = v_organization_id and o.id = p_outbox_id;
   return private.outbox_row(v_push.organization_id, v_push.id)
     || jsonb_build_object('holder', v_push.holder, 'lease', v_push.lease, 'collapse_key', v_push.id)
     || (select jsonb_build_object('title', r.title, 'body', r.body, 'problem', r.problem)
