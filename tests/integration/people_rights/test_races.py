@@ -67,8 +67,13 @@ class Second:
             self.error = error
 
     def wait_until_blocked(self) -> None:
+        """For a lock or, a drain, for another try at people who are being erased."""
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and (wait_event_type = 'Lock' or wait_event = 'PgSleep')"
+        )
         for _ in range(500):
-            if self._database.value("select count(*) from pg_locks where not granted"):
+            if self._database.value(waiting):
                 return
             threading.Event().wait(0.01)
         pytest.fail("nobody came to wait")
