@@ -9,11 +9,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from attend.bench import chromium, cli, measure
+from attend.bench import cli, measure
 from attend.bench.evaluation import run_in_chunks
 from attend.bench.measure import SIZES, Figure, WrongResultError
 from attend.bench.population import due
 from attend.bench.workplace import workplace
+from tests.support import browser as browsers
 
 pytestmark = [pytest.mark.slow, pytest.mark.embedded]
 app = typer.Typer()
@@ -110,8 +111,8 @@ def test_the_case_that_is_owed_is_measured(written: list[dict[str, object]], wor
     assert any(words in str(figure["case"]) for figure in written)
 
 
-@pytest.mark.skipif(chromium.find() is None, reason=chromium.INSTALL)
 def test_the_pages_first_view_is_measured_where_there_is_a_browser(written: list[dict[str, object]]) -> None:
+    browsers.executable()
     cases = [str(figure["case"]) for figure in written]
     assert sum("the page's first view, 500 students" in case for case in cases) == 2
 

@@ -13,6 +13,9 @@ from pathlib import Path
 _SOURCE = Path(__file__).with_name("clock.c")
 
 
+COMPILERS = ("cc", "gcc", "clang")
+
+
 class NoCompilerError(RuntimeError):
     """Clocks are stepped on Linux, with a C compiler: on Debian and Ubuntu, apt-get install gcc libc6-dev."""
 
@@ -24,7 +27,7 @@ class Clock:
     """Start a stack with its `environment`. Offsets are seconds; every process sees a new one at its next look."""
 
     def __init__(self) -> None:
-        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
         if compiler is None or sys.platform != "linux":
             raise NoCompilerError
         self._directory = Path(tempfile.mkdtemp(prefix="attend-clock-"))

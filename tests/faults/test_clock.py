@@ -9,6 +9,7 @@ import pytest
 from attend.stack.processes import wait_until
 from tests.faults.clock import Clock, NoCompilerError
 from tests.faults.world import World
+from tests.support.missing import skip_or_fail
 from tests.support.stack import embedded_stack
 
 pytestmark = [pytest.mark.faults, pytest.mark.embedded]
@@ -20,7 +21,7 @@ def clock() -> Iterator[Clock]:
     try:
         clock = Clock()
     except NoCompilerError as error:
-        pytest.skip(str(error))
+        skip_or_fail(str(error))
     yield clock
     clock.close()
 

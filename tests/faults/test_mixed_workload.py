@@ -10,6 +10,7 @@ from tests.faults.__main__ import say
 from tests.faults.clock import NoCompilerError
 from tests.faults.suite import Suite
 from tests.faults.truth import shown
+from tests.support.missing import skip_or_fail
 
 # A machine that does much else at once may need several times as long.
 pytestmark = [pytest.mark.faults, pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -21,7 +22,7 @@ def test_a_disturbed_town_ends_as_an_undisturbed_one() -> None:
     try:
         suite = Suite(say)
     except NoCompilerError as error:
-        pytest.skip(str(error))
+        skip_or_fail(str(error))
     with suite.running():
         calm, wild = suite.compare(seed, MENTORS, extra=0)
     print(calm.describe())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Locator, Page, Request
 
 from attend.bench import chromium
+from tests.support.missing import skip_or_fail
 
 ROOT = Path(__file__).parents[2]
 PHONE = {"width": 360, "height": 740}
@@ -27,13 +26,8 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 def executable() -> str:
-    """The system's Chromium. Where there is none the test is skipped, with what to install; in CI it fails."""
-    found = chromium.find()
-    if found is None:
-        if os.environ.get("CI", "").lower() in {"true", "1"}:
-            pytest.fail(chromium.INSTALL)
-        pytest.skip(chromium.INSTALL)
-    return found
+    """The system's Chromium."""
+    return chromium.find() or skip_or_fail(chromium.INSTALL)
 
 
 @dataclass

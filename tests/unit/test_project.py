@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from attend.bench import chromium
+from tests.faults import clock
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
@@ -88,6 +89,12 @@ def test_ci_installs_the_browser_that_tests_look_for() -> None:
     text = (REPOSITORY / ".ci" / "run").read_text()
     (looked,) = re.findall(r"^  command -v (.*) >/dev/null \|\| echo chromium$", text, re.MULTILINE)
     assert looked.replace('"${ATTEND_CHROMIUM:-chromium}"', "chromium").split() == list(chromium.NAMES)
+
+
+def test_ci_installs_the_compiler_that_the_fault_suite_looks_for() -> None:
+    text = (REPOSITORY / ".ci" / "run").read_text()
+    (looked,) = re.findall(r"^  command -v (.*) >/dev/null \|\| printf '%s\\n' gcc libc6-dev$", text, re.MULTILINE)
+    assert looked.split() == list(clock.COMPILERS)
 
 
 def test_a_machine_without_a_good_python_is_told_what_to_install(tmp_path: Path) -> None:
