@@ -101,6 +101,7 @@ class PushDispatcher:
         self._pace = pace
         self._claims = asyncio.Semaphore(pace.lanes)
         self._slots = asyncio.Semaphore(pace.slices)
+        self._declared = False
 
     async def handle_database_event(self, event: Event, *, now: datetime | None = None) -> DispatchOutcome:
         """Answer a bell or a row payload; what concerns no notification is `ignored`.
@@ -122,6 +123,9 @@ class PushDispatcher:
         Raises:
             DatabaseError: any of its kinds, after everything in hand came to its end.
         """
+        if not self._declared:
+            await self._store.declare_providers(self._providers.services)
+            self._declared = True
         work = _Work(holder=uuid4(), now=now, began=self._pace.monotonic())
         with bound(holder=str(work.holder)):
             lanes = [self._lane(work) for _ in range(self._pace.lanes)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from functions.push_notification_dispatcher.providers.console import Console
 from functions.push_notification_dispatcher.providers.protocol import Message, Provider, Result, Verdict
 from shared.errors import AttendError
 from shared.logs import get_logger
@@ -20,6 +21,11 @@ class Providers:
         self._factories = factories
         self._always = always
         self._made: dict[str, Provider] = {}
+
+    @property
+    def services(self) -> list[str]:
+        """The names of those that devices may have tokens of: all but what only shows."""
+        return sorted(self._factories.keys() - {Console.name})
 
     async def send(self, name: str, messages: Sequence[Message]) -> list[Result]:
         """One result per message, in their order; never raises for a provider's or a setting's fault."""
@@ -57,7 +63,7 @@ class Providers:
 
 
 class UnknownProvider(AttendError):
-    """A device names a provider this version does not have: function and migrations do not fit."""
+    """A device names a provider this version does not have: a later one had, and declared it."""
 
     code = "unknown_provider"
 

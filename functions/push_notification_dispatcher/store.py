@@ -14,6 +14,12 @@ from functions.push_notification_dispatcher.providers.protocol import Message, R
 from shared.supabase_client import Supabase
 
 
+class DeclaredProviders(BaseModel):
+    """Which push services the database had not heard of."""
+
+    new: list[str]
+
+
 class ClaimedMessage(BaseModel):
     """A push to one device, and whose it is until the lease is over."""
 
@@ -105,6 +111,10 @@ class OutboxStore:
     def __init__(self, supabase: Supabase, policy: RetryPolicy) -> None:
         self._supabase = supabase
         self._policy = policy
+
+    async def declare_providers(self, names: Sequence[str]) -> None:
+        """Let devices have tokens of these push services. Repeatable."""
+        await self._supabase.rpc("declare_push_providers", {"p_names": names}, DeclaredProviders)
 
     async def claim(self, holder: UUID, limit: int, lease_seconds: int, now: datetime | None) -> Claim:
         """Take pushes that are due, judged at this moment. What a lost answer took is free when its lease is over."""

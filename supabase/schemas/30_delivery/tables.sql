@@ -139,11 +139,16 @@ create table private.outbox_history (
 comment on table private.outbox_history is 'What happened to a push on its way, beside the ordinary: of one that is sent at once there is nothing to tell.';
 create index outbox_history_outbox_id on private.outbox_history (organization_id, outbox_id, id) where outbox_id is not null;
 
+create table private.push_providers (
+  name text primary key constraint push_provider_name_is_well_formed check (name ~ '^[a-z][a-z0-9_]{0,30}$')
+);
+comment on table private.push_providers is 'The push services of whose tokens devices may be: these, and what a dispatcher that has more declares (public.declare_push_providers).';
+
 create table public.devices (
   organization_id uuid not null,
   id uuid not null default gen_random_uuid(),
   user_id uuid not null,
-  provider text not null constraint device_provider_is_known check (provider in ('fcm', 'expo')),
+  provider text not null,
   platform text not null constraint platform_is_known check (platform in ('ios', 'android', 'web')),
   token text not null,
   is_active boolean not null default true,
@@ -225,6 +230,7 @@ alter table private.cooldowns enable row level security;
 alter table private.preference_history enable row level security;
 alter table private.outbox_devices enable row level security;
 alter table private.outbox_history enable row level security;
+alter table private.push_providers enable row level security;
 alter table public.devices enable row level security;
 alter table public.notification_templates enable row level security;
 
@@ -260,7 +266,7 @@ create policy "admins remove templates" on public.notification_templates for del
   using (organization_id = (select private.organization_as('{admin}')));
 
 revoke all on public.notification_preferences, public.notifications, public.devices, public.notification_templates from public, anon, authenticated, service_role;
-revoke all on private.outbox, private.outbox_devices, private.outbox_history, private.cooldowns, private.preference_history
+revoke all on private.outbox, private.outbox_devices, private.outbox_history, private.cooldowns, private.preference_history, private.push_providers
   from public, anon, authenticated, service_role;
 grant select, insert, update, delete on public.notification_preferences to authenticated, service_role;
 grant select on public.notifications to authenticated;
@@ -270,6 +276,7 @@ grant select, insert, update, delete on private.outbox, private.cooldowns to ser
 grant select on private.preference_history to service_role;
 grant select, insert, update, delete on private.outbox_devices to service_role;
 grant select, insert on private.outbox_history to service_role;
+grant select, insert on private.push_providers to service_role;
 grant select on public.devices to authenticated;
 grant select, insert, update, delete on public.devices to service_role;
 grant select, insert, update, delete on public.notification_templates to authenticated, service_role;
@@ -278,6 +285,8 @@ create trigger notification_preferences_keep_history after insert or update or d
   for each row execute function private.keep_preference_history();
 create trigger notification_preferences_retract after insert or update on public.notification_preferences
   for each row when (not new.is_enabled) execute function private.retract_opted_out();
+create trigger devices_check_provider before insert or update of provider on public.devices
+  for each row execute function private.check_provider();
 create trigger notification_templates_check before insert or update on public.notification_templates
   for each row execute function private.check_template();
 
@@ -288,3 +297,4 @@ create constraint trigger outbox_ring_bell after insert or update on private.out
   execute function private.ring_bell_at_commit('push-notification-dispatcher', 'public', 'notifications');
 
 insert into private.bells (function_name) values ('push-notification-dispatcher');
+insert into private.push_providers (name) values ('expo'), ('fcm');

@@ -1,7 +1,7 @@
 -- What cannot be written about preferences, notifications, cooldowns and what waits to be sent.
 begin;
 \ir ../helpers.psql
-select plan(48);
+select plan(49);
 select tests.populate();
 insert into private.cooldowns values (tests.id('a'), tests.id('a mentor'), 'inactivity', 'x', now(), 14);
 insert into private.outbox (organization_id, notification_id, user_id, channel) values (tests.id('a'), tests.id('a notification'), tests.id('a mentor'), 'push');
@@ -39,7 +39,8 @@ select is(tests.violated(m.statement), m.name, m.name) from (values
   ('outbox_devices_organization_id_outbox_id_fkey', 'update private.outbox_devices set organization_id = tests.id(''b'')'),
   ('event_is_known', 'update private.outbox_history set event = ''lost'''),
   ('outbox_history_organization_id_outbox_id_fkey', 'update private.outbox_history set organization_id = tests.id(''b'')'),
-  ('device_provider_is_known', 'update public.devices set provider = ''pigeon'''),
+  ('push_provider_name_is_well_formed', 'insert into private.push_providers values (''Pigeon'')'),
+  ('push_providers_pkey', 'insert into private.push_providers values (''fcm'')'),
   ('platform_is_known', 'update public.devices set platform = ''fridge'''),
   ('token_has_the_form_of_its_provider', 'update public.devices set token = ''short'''),
   ('token_has_the_form_of_its_provider', 'update public.devices set token = ''ExponentPushToken[]'' where provider = ''expo'''),

@@ -1,7 +1,7 @@
 -- Devices: registered by their owners, moved with their token, taken out of use.
 begin;
 \ir ../helpers.psql
-select plan(18);
+select plan(26);
 select tests.populate();
 
 -- What a call answers an actor, or its error; its effects stay.
@@ -47,8 +47,19 @@ select is(tests.register('a mentor', 'ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]'
 select is(tests.register('a mentor', 'short'), 'PT400 malformed_token {"expected": "20 to 4096 letters, digits and _:.-", "provider": "fcm"}', 'a malformed token says what is expected');
 select is(tests.register('a mentor', 'ExponentPushToken[xx xx]', 'expo'), 'PT400 malformed_token {"expected": "ExponentPushToken[...]", "provider": "expo"}', 'of each provider');
 select is(tests.register('a mentor', null), 'PT400 malformed_token {"expected": "20 to 4096 letters, digits and _:.-", "provider": "fcm"}', 'none is malformed, too');
-select is(tests.register('a mentor', 'fcm-token-number-00001', 'pigeon'), 'PT400 unknown_provider {"allowed": ["fcm", "expo"], "provider": "pigeon"}', 'an unknown provider');
+select is(tests.register('a mentor', 'fcm-token-number-00001', 'pigeon'), 'PT400 unknown_provider {"allowed": ["expo", "fcm"], "provider": "pigeon"}', 'an unknown provider');
 select is(tests.register('a mentor', 'fcm-token-number-00001', 'fcm', 'fridge'), 'PT400 unknown_platform {"allowed": ["ios", "android", "web"], "platform": "fridge"}', 'an unknown platform');
+
+select is(tests.error($$update public.devices set provider = 'pigeon'$$), 'PT400 unknown_provider {"allowed": ["expo", "fcm"], "provider": "pigeon"}', 'nobody makes one of it');
+
+-- What a dispatcher has is declared by it.
+select is(tests.error($$select public.declare_push_providers('{pigeon,Pigeon}')$$), 'PT400 malformed_provider_name {"names": ["pigeon", "Pigeon"], "expected": "1 to 31 of a-z, 0-9 and _, the first a letter"}', 'a malformed name is refused, with all');
+select is(tests.error($$select public.declare_push_providers('{pigeon,null}')$$), 'PT400 malformed_provider_name {"names": ["pigeon", null], "expected": "1 to 31 of a-z, 0-9 and _, the first a letter"}', 'so is none');
+select is(public.declare_push_providers('{fcm,pigeon,pigeon}'), '{"new": ["pigeon"]}', 'a dispatcher declares a push service');
+select is(public.declare_push_providers('{pigeon}'), '{"new": []}', 'once');
+select is(public.declare_push_providers('{}'), '{"new": []}', 'one that has none takes none away');
+select is(tests.register('a mentor', 'loft 7', 'pigeon'), 'PT400 malformed_token {"expected": "1 to 4096 characters of ASCII without a blank", "provider": "pigeon"}', 'a token of one has some form');
+select is(tests.register('a mentor', 'loft-7', 'pigeon') like '{"device_id": %', true, 'its devices are registered');
 select is(tests.register('stranger', 'fcm-token-number-00001'), '42501 only_people_have_devices', 'a login that is nobody has no devices');
 
 select * from finish();

@@ -1,7 +1,7 @@
 -- People's preferences and notifications are theirs alone; what waits to be sent is nobody's. Columns: tests.actors().
 begin;
 \ir ../helpers.psql
-select plan(47);
+select plan(50);
 select tests.populate();
 insert into public.devices (organization_id, id, user_id, provider, platform, token)
 select tests.id(o), tests.id(o || ' device'), tests.id(o || ' mentor'), 'fcm', 'android', 'token-of-a-mentor-of-' || o from unnest('{a,b}'::text[]) o;
@@ -55,6 +55,9 @@ select is(tests.outcomes(m.statement), m.outcomes, m.sentence) from (values
   ('shows', 'select public.show_outbox(tests.id(''x''))',                                                         '- - - - - - - - - PT404 unknown_push'),
   ('retries', 'select public.retry_outbox(tests.id(''x''))',                                                      '- - - - - - - - - PT404 unknown_push'),
   ('and replays', 'select public.replay_outbox()',                                                                '- - - - - - - - - 1 '),
+  ('the service declares push services', 'select public.declare_push_providers(''{fcm}'')',                        '- - - - - - - - - 1 '),
+  ('which are private', 'select from private.push_providers limit 0',                                             '- - - - - - - - - 0 '),
+  ('and stay', 'delete from private.push_providers',                                                              '- - - - - - - - - - '),
   ('cooldowns are private', 'select from private.cooldowns limit 0',                                              '- - - - - - - - - 0 '),
   ('nobody ends a cooldown', 'delete from private.cooldowns',                                                     '- - - - - - - - - 0 ')
 ) as m (sentence, statement, outcomes);

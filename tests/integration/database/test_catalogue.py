@@ -24,6 +24,7 @@ WITHOUT_ORGANISATION = {
     "private.runs": "a run goes through every organisation",
     "private.run_slices": "a slice is a range of people of one organisation or several",
     "private.schedules": "a schedule serves every organisation",
+    "private.push_providers": "a push service reaches people of every organisation",
     "private.retention": "what piles up does so for every organisation",
     "private.case_runs": "a run goes through every organisation",
 }

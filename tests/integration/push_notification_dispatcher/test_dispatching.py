@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, cast
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from functions.push_notification_dispatcher.engine import PushDispatcher
+from functions.push_notification_dispatcher.providers import PROVIDERS
+from functions.push_notification_dispatcher.providers.protocol import Message, Result, Verdict
+from functions.push_notification_dispatcher.providers.settings import ProviderSettings
 from shared import logs
 from tests.support import expo_server, fcm_server
 from tests.support.database import Database
@@ -72,6 +76,42 @@ async def test_each_device_by_its_own_provider(
     outbox.push(*people)
     assert (await make_dispatcher().dispatch()).states == {"sent": 5}
     assert (len(fcm.messages()), len(expo.taken)) == (2, 3)
+
+
+class Pigeons:
+    """A push service of somebody's own, whole."""
+
+    name = "pigeon"
+
+    flown: ClassVar[list[str]] = []
+
+    def __init__(self, _settings: ProviderSettings) -> None: ...
+
+    async def send(self, messages: Sequence[Message]) -> Sequence[Result]:
+        self.flown.extend(message.token for message in messages)
+        return [Result(Verdict.SENT, f"ring-{message.device_id}") for message in messages]
+
+    async def receipts(self, provider_ids: Sequence[str]) -> Mapping[str, Result]:  # noqa: ARG002 - none has any
+        return {}
+
+    async def close(self) -> None: ...
+
+
+async def test_a_push_service_is_added_by_one_class_and_one_line(
+    outbox: Outbox, make_dispatcher: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast("dict[str, object]", PROVIDERS), "pigeon", Pigeons)
+    with pytest.raises(psycopg.Error, match="unknown_provider"):
+        outbox.people(1, provider="pigeon")
+    try:
+        await make_dispatcher().dispatch()
+        (person,) = outbox.people(1, provider="pigeon")
+        outbox.push(person)
+        assert (await make_dispatcher().dispatch()).states == {"sent": 1}
+        assert Pigeons.flown == [f"{person}-1"]
+    finally:
+        database.execute("delete from public.devices where provider = 'pigeon'")
+        database.execute("delete from private.push_providers where name = 'pigeon'")
 
 
 # --- Between the decision and the phone --------------------------------------------------------------------------

@@ -106,6 +106,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> ScriptedApi:
     monkeypatch.setattr(supabase_client, "_FIRST_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(engine, "_RECORD_AGAIN_SECONDS", 0.0)
     api = ScriptedApi().on("claim_receipts", {"receipts": [], "more": False}).on("record_outbox", RECORDED)
+    api.on("declare_push_providers", {"new": []})
     return api.on("confirm_outbox", lambda params: {"going": [push["outbox_id"] for push in params["p_pushes"]]})
 
 
@@ -115,6 +116,23 @@ def outcomes(api: ScriptedApi) -> list[tuple[str, str, str | None]]:
         for call in api.called("record_outbox")
         for row in call["p_outcomes"]
     ]
+
+
+async def test_a_dispatcher_declares_its_push_services_once_and_before_it_claims(api: ScriptedApi) -> None:
+    api.on("declare_push_providers", problem(503, "57P03", "starting"), {"new": ["fcm"]}).on("claim_outbox", NOTHING)
+    work = dispatcher(api, Phones())
+    await work.dispatch()
+    await work.dispatch()
+    assert api.called("declare_push_providers") == [{"p_names": ["fcm"]}] * 2
+
+
+async def test_one_that_cannot_declare_them_claims_nothing_and_tries_again(api: ScriptedApi) -> None:
+    api.on("declare_push_providers", problem(403, "42501", "no"), {"new": []}).on("claim_outbox", NOTHING)
+    work = dispatcher(api, Phones())
+    with pytest.raises(errors.DatabaseError):
+        await work.dispatch()
+    assert api.called("claim_outbox") == []
+    assert (await work.dispatch()).claimed == 0
 
 
 async def test_what_is_claimed_is_sent_and_recorded_until_nothing_is_due(api: ScriptedApi) -> None:

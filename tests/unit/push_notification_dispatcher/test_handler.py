@@ -20,6 +20,7 @@ ANSWER = {"outcome": "dispatched", "claimed": 0, "more": False}
 @pytest.fixture(autouse=True)
 def nothing_is_due(api: ScriptedApi) -> None:
     api.on("claim_outbox", NOTHING).on("claim_receipts", {"receipts": [], "more": False})
+    api.on("declare_push_providers", {"new": []})
 
 
 def row_payload(table: str = "notifications", **record: Any) -> bytes:

@@ -10,10 +10,6 @@ begin
   if v_user_id is null then
     raise exception using errcode = '42501', message = 'only_people_have_devices', hint = 'Sign in as a person of an organisation.';
   end if;
-  if p_provider is null or p_provider not in ('fcm', 'expo') then
-    raise exception using errcode = 'PT400', message = 'unknown_provider',
-      detail = jsonb_build_object('provider', p_provider, 'allowed', array['fcm', 'expo'])::text;
-  end if;
   if p_platform is null or p_platform not in ('ios', 'android', 'web') then
     raise exception using errcode = 'PT400', message = 'unknown_platform',
       detail = jsonb_build_object('platform', p_platform, 'allowed', array['ios', 'android', 'web'])::text;
@@ -21,7 +17,9 @@ begin
   if private.is_device_token(p_provider, p_token) is not true then
     raise exception using errcode = 'PT400', message = 'malformed_token',
       detail = jsonb_build_object('provider', p_provider, 'expected', case p_provider
-        when 'fcm' then '20 to 4096 letters, digits and _:.-' else 'ExponentPushToken[...]' end)::text,
+        when 'fcm' then '20 to 4096 letters, digits and _:.-'
+        when 'expo' then 'ExponentPushToken[...]'
+        else '1 to 4096 characters of ASCII without a blank' end)::text,
       hint = 'Pass the token exactly as the push service gave it to the app.';
   end if;
   -- A phone that changes hands, or on which somebody else signs in, goes along with its token.
