@@ -22,6 +22,7 @@ ROWS_OF_THE_SCHEMA = (
     "select 'private.schedules', to_jsonb(s) - 'added_at' from private.schedules s order by s.name",
     "select 'private.retention', to_jsonb(r) from private.retention r order by r.name",
     "select 'private.bells', to_jsonb(b) from private.bells b order by b.function_name",
+    "select 'private.push_providers', to_jsonb(p) from private.push_providers p order by p.name",
     # Its number, database and port are the server's.
     "select 'cron.job', to_jsonb(j) - '{jobid,database,nodeport}'::text[] from cron.job j order by j.jobname",
 )
