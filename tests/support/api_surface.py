@@ -44,13 +44,15 @@ class Relation:
 
 @dataclass(frozen=True)
 class Routine:
-    """A function: its arguments with their types, which of them have no default, and who may call it."""
+    """A function: its arguments with their types, which of them have no default, who may call it, and whether it
+    only reads."""
 
     schema: str
     name: str
     arguments: dict[str, str]
     required: frozenset[str]
     roles: frozenset[str]
+    only_reads: bool
 
     @property
     def id_arguments(self) -> list[str]:
@@ -95,7 +97,8 @@ def routines(database: Database) -> list[Routine]:
             from unnest(p.proargnames[:p.pronargs], p.proargtypes::oid[]) a (name, type)), '{}') as arguments,
           coalesce(p.proargnames[:p.pronargs - p.pronargdefaults], '{}') as required,
           array(select r.role from unnest(%s::text[]) r (role)
-            where has_function_privilege(r.role, p.oid, 'execute')) as roles
+            where has_function_privilege(r.role, p.oid, 'execute')) as roles,
+          p.provolatile <> 'v' as only_reads
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where n.nspname = any (%s) and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
           and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
@@ -104,5 +107,8 @@ def routines(database: Database) -> list[Routine]:
         (list(_ROLES), list(SCHEMAS)),
     )
     return [
-        Routine(r["schema"], r["name"], r["arguments"], frozenset(r["required"]), frozenset(r["roles"])) for r in rows
+        Routine(
+            r["schema"], r["name"], r["arguments"], frozenset(r["required"]), frozenset(r["roles"]), r["only_reads"]
+        )
+        for r in rows
     ]

@@ -8,6 +8,7 @@ ask of their caller.
 from __future__ import annotations
 
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -166,8 +167,6 @@ class Place:
             headers=headers,
         )
         changed = verb != "reads" and self.state(relation) != before
-        if changed and verb == "removes":
-            self.again()
         if answer.is_success:
             return bool(answer.json()) if verb == "reads" else changed or verb == "adds"
         assert not changed
@@ -204,9 +203,19 @@ def written(entry: dict[str, dict[str, str]]) -> str:
     )
 
 
+def referring_first(reached: list[Relation]) -> list[Relation]:
+    """In an order in which the removal of a row takes none along that is still to be tried."""
+    referring: dict[str, set[str]] = {relation.name: set() for relation in reached}
+    for relation in reached:
+        for referred in set(relation.references) & referring.keys() - {relation.name}:
+            referring[referred].add(relation.name)
+    order = list(TopologicalSorter(referring).static_order())
+    return sorted(reached, key=lambda relation: order.index(relation.name))
+
+
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_each_role_does_with_each_table_and_view_what_the_matrix_says_and_nothing_else(place: Place, verb: str) -> None:
-    reached = relations(place.database)
+    reached = referring_first(relations(place.database))
     done: dict[str, list[str]] = {f"{relation.schema}.{relation.name}": [] for relation in reached}
     for actor in ACTORS:
         place.again()
@@ -265,7 +274,7 @@ def test_each_role_calls_what_the_matrix_says_and_nothing_else(place: Place) -> 
             elif role == "service_role" or not refused(routine, answer):
                 assert answer.status_code not in REFUSED, (actor, name, answer.text)
                 done[name].append(actor)
-            if answer.is_success:
+            if answer.is_success and not routine.only_reads:
                 place.again()
     wrong = {}
     for name, actors in done.items():
