@@ -28,6 +28,11 @@ def runner(url: str, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     """Runs commands on the API at `url`; nobody is there to be asked."""
     monkeypatch.setenv("SUPABASE_URL", url)
     monkeypatch.setenv("SUPABASE_SECRET_KEY", key)
+    return commands(monkeypatch, capsys)
+
+
+def commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Attend:
+    """Runs commands, which find out themselves where the project is."""
 
     def attend(*arguments: str) -> Ran:
         # Each time as in a new process: verbs are added. With a callback a single one has its name, too.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +10,11 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-import typer
 
-from attend import cli
 from attend.panel_page import FUNCTION
 from attend.stack import Stack
 from supabase import create_client
-from tests.support.command import Ran
+from tests.support.command import Ran, commands
 from tests.support.stack import embedded_stack
 
 pytestmark = pytest.mark.embedded
@@ -50,18 +47,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def panel(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Panel:
+    attend = commands(monkeypatch, capsys)
+
     def run(*arguments: str, folder: Path | None = None) -> Ran:
-        monkeypatch.setattr(cli, "app", typer.Typer(pretty_exceptions_enable=False))
-        where = str(folder or stack.directory.parent)
-        command = arguments if "open" in arguments else ("panel", *arguments)
-        monkeypatch.setattr(sys, "argv", ["attend", *command, "--project", where])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return Ran(status, said.out, said.err)
+        return attend("panel", *arguments, "--project", str(folder or stack.directory.parent))
 
     return run
 
@@ -112,7 +101,7 @@ def test_json_is_one_object_and_opens_nothing(panel: Panel, opened: list[str]) -
     assert set(said) == {"url", "email", "password", "school", "students", "made"}
     assert (said["students"], said["made"]) == (240, False)
     assert opened == []
-    assert json.loads(panel("panel", "open", "--json").out) == said
+    assert json.loads(panel("open", "--json").out) == said
 
 
 def test_a_school_that_is_made_anew_has_no_notes(stack: Stack, panel: Panel) -> None:
