@@ -82,9 +82,8 @@ def killed_by_pytest(mutant: Mutant) -> str | None:
     """The first test that fails with one more migration, which takes the guard away; None where all pass."""
     with _project_with(mutant) as project:
         for where in _pytest_for(mutant):
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
             done = subprocess.run(
-                [*command, *(f"--ignore={path}" for path in _NOT_WITNESSES if not where[0].startswith(path))],
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where],
                 cwd=project,
                 env={**os.environ, "PYTHONPATH": str(project)},
                 capture_output=True,
@@ -112,7 +111,24 @@ def _pytest_for(mutant: Mutant) -> list[list[str]]:
         return [[_MATRIX]]
     if mutant.kind == "row security off":
         return [[_WALLS]]
-    return [[path] for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
+    return [likeliest_first(mutant, path) for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
+
+
+def likeliest_first(mutant: Mutant, path: str) -> list[str]:
+    """The test files of a folder, first those that run two at once where a lock is gone, then by the words that the
+    mutant's name and the file have in common: what kills it is found in a fraction of the time.
+    """
+    words = {word[:7] for word in re.split(r"[^a-z]+", mutant.name.lower()) if len(word) > 4}
+    is_lock = "lock" in mutant.kind
+
+    def likelihood(file: Path) -> tuple[bool, int]:
+        text = file.read_text().lower()
+        return is_lock and "at_once" in text, sum(word in text for word in words)
+
+    where = ROOT / path
+    files = sorted(where.rglob("test_*.py"), key=likelihood, reverse=True) if where.is_dir() else []
+    paths = [str(file.relative_to(ROOT)) for file in files]
+    return [found for found in paths if found not in _NOT_WITNESSES] or [path]
 
 
 def named_tests() -> set[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import on_real_stack
 from tests.mutation.mutants import Mutant, enumerate_mutants
-from tests.mutation.runner import ROOT, Laboratory, named_tests
+from tests.mutation.runner import ROOT, Laboratory, likeliest_first, named_tests
 from tests.support import pgtap
 
 pytestmark = pytest.mark.skipif(
@@ -71,6 +71,14 @@ def test_a_guard_less_is_noticed(
     killer = laboratory.killed_by_pgtap(found, files)
     assert killer is not None
     assert killer.startswith(f"{file}: ")
+
+
+def test_what_most_likely_notices_is_asked_first(mutants: list[Mutant]) -> None:
+    (emptied,) = [m for m in mutants if m.name == "public.activities: activities_mark_statistics_truncated"]
+    asked = likeliest_first(emptied, "tests/integration/statistics")
+    assert {ROOT / path for path in asked} == set((ROOT / "tests/integration/statistics").rglob("test_*.py"))
+    assert "truncate" in (ROOT / asked[0]).read_text()
+    assert likeliest_first(emptied, asked[-1]) == [asked[-1]]
 
 
 def test_the_tests_that_are_asked_exist() -> None:

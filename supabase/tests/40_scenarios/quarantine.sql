@@ -1,7 +1,7 @@
 -- One person whose evaluation fails stops nobody else, and is kept with the reason until somebody tries again.
 begin;
 \ir ../helpers.psql
-select plan(34);
+select plan(36);
 insert into public.organizations (id, name) values (tests.id('x'), 'Quarantine'), (tests.id('y'), 'Other');
 insert into public.users (organization_id, id, full_name, role, joined_at) select tests.id('x'), tests.id('x ' || n), 'Person ' || n, 'peer_mentor', '2024-01-01' from generate_series(1, 9) n;
 insert into public.users (organization_id, id, full_name, role, joined_at) values (tests.id('y'), tests.id('y 1'), 'Stranger', 'peer_mentor', '2024-01-01');
@@ -31,6 +31,8 @@ select is(public.list_quarantine(tests.id('x')), jsonb_build_array(jsonb_build_o
 select is(public.list_quarantine(tests.id('y')), '[]', 'to their own organisation alone');
 select is(public.explain_scenarios(tests.id('x'), tests.id('x 4')) -> 'quarantine', jsonb_build_object('reason', 'P0001', 'message', 'a bad row', 'since', now()), 'an explanation says so');
 select is(public.explain_scenarios(tests.id('x'), tests.id('x 5')) -> 'quarantine', 'null', 'of nobody else');
+select is(public.explain_scenarios(tests.id('x'), tests.id('x 4')) #> '{answers,0}' @> '{"gate": "quarantined", "eligible_again_at": null, "release_at": null}', true, 'and answers that they are left out, until when nobody knows');
+select is((select jsonb_object_agg(r ->> 'user_id', r ->> 'gate') from jsonb_array_elements(public.dry_run_scenarios(tests.id('x'))) r where r ->> 'gate' = 'quarantined'), jsonb_build_object(tests.id('x 4'), 'quarantined'), 'a dry run, too');
 select is(tests.evaluate(), '{"inactivity": {"cooling_down": 8}}', 'from then on they are left out');
 select is(public.evaluate_people(tests.id('x'), array[tests.id('x 4')], '2024-02-01') -> 'counts', '{}', 'asked for alone, too');
 
