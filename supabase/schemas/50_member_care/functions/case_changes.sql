@@ -51,12 +51,7 @@ begin
         when w.latest_status = 'returned' then 'reopen'
         when p_now >= w.closed_at + make_interval(hours => 24 * v_recase_after_days) then 'open'
         when w.priority = 'urgent' and w.latest_priority = 'normal' then 'open'
-      end as action,
-      case when w.latest_id is not null then case
-        when w.came_back and w.at_risk_on - w.returned_on <= 30 then 'relapse'
-        when w.came_back then null
-        when w.latest_status = 'returned' then 'return_corrected'
-        else 'closed_too_early' end end as reason
+      end as action
     from (
       select w.*, case when w.came_back then (
         select a.service_date from public.attendance_records a
@@ -65,7 +60,7 @@ begin
       from remembered w
     ) w
   )
-  select j.id, case when j.action = 'reopen' then j.latest_id end, j.action, j.reason, u.id, j.priority, j.consecutive_absences,
+  select j.id, case when j.action = 'reopen' then j.latest_id end, j.action, null, u.id, j.priority, j.consecutive_absences,
     j.absent_since, j.last_absent_on, null::date
   from judged j
   -- private.servant_of, for many at once.
