@@ -10,7 +10,9 @@ from pathlib import Path
 from tests.support.database import Database
 
 SCHEMAS = Path(__file__).parents[2] / "supabase" / "schemas"
-_CREATED = re.compile(r"^create (?:function|table|(?:materialized )?view) ((?:\w+\.)\w+)", re.MULTILINE)
+_CREATED = re.compile(
+    r"^create (?:function|table|(?:materialized )?view|(?:constraint )?trigger) ((?:\w+\.)?\w+)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ def enumerate_mutants(database: Database) -> list[Mutant]:
     """All mutants of what the migrations made, in the order of kind and name."""
     homes = _homes()
     found = [
-        Mutant(kind, name, homes[relation], statement)
+        Mutant(kind, name, homes[home], statement)
         for query in (_POLICIES, _ROW_SECURITY, _TRIGGERS, _CONSTRAINTS, _INDEXES, _GRANTS, _EXECUTES)
-        for kind, name, relation, statement in (tuple(row.values()) for row in database.rows(query))
+        for kind, name, home, statement in (tuple(row.values()) for row in database.rows(query))
     ]
     for row in database.rows(_FUNCTIONS):
         found += _of_function(row["name"], homes[row["name"]], row["definition"])
@@ -37,7 +39,7 @@ def enumerate_mutants(database: Database) -> list[Mutant]:
 
 
 def _homes() -> dict[str, str]:
-    """relation or function → the folder it is written in."""
+    """relation, function or trigger → the folder it is written in."""
     return {
         name: file.relative_to(SCHEMAS).parts[0]
         for file in sorted(SCHEMAS.rglob("*.sql"))
@@ -56,7 +58,7 @@ ours as (
 """
 _POLICIES = f"""
 with {_OURS}
-select 'policy opened' as kind, format('%s: %s', o.name, p.polname) as name, o.name as relation,
+select 'policy opened' as kind, format('%s: %s', o.name, p.polname) as name, o.name as home,
   format('alter policy %I on %s%s%s', p.polname, o.name,
     case when p.polqual is not null then ' using (true)' end,
     case when p.polwithcheck is not null then ' with check (true)' end) as statement
@@ -67,13 +69,14 @@ from ours o join pg_policy p on p.polrelid = o.oid
 """
 _ROW_SECURITY = f"""
 with {_OURS}
-select 'row security off' as kind, o.name, o.name as relation,
+select 'row security off' as kind, o.name, o.name as home,
   format('alter table %s disable row level security', o.name) as statement
 from ours o join pg_class c on c.oid = o.oid and c.relrowsecurity
 """
+# A feature may watch another's table: what notices is where the trigger is from.
 _TRIGGERS = f"""
 with {_OURS}
-select 'trigger dropped' as kind, format('%s: %s', o.name, t.tgname) as name, o.name as relation,
+select 'trigger dropped' as kind, format('%s: %s', o.name, t.tgname) as name, t.tgname as home,
   format('drop trigger %I on %s', t.tgname, o.name) as statement
 from ours o join pg_trigger t on t.tgrelid = o.oid and not t.tgisinternal
 """
@@ -81,13 +84,13 @@ from ours o join pg_trigger t on t.tgrelid = o.oid and not t.tgisinternal
 _CONSTRAINTS = f"""
 with {_OURS}
 select case k.contype when 'c' then 'check dropped' when 'f' then 'reference dropped' else 'key dropped' end as kind,
-  format('%s: %s', o.name, k.conname) as name, o.name as relation,
+  format('%s: %s', o.name, k.conname) as name, o.name as home,
   format('alter table %s drop constraint %I cascade', o.name, k.conname) as statement
 from ours o join pg_constraint k on k.conrelid = o.oid and k.contype in ('c', 'f', 'u', 'x')
 """
 _INDEXES = f"""
 with {_OURS}
-select 'key dropped' as kind, format('%s: %s', o.name, x.relname) as name, o.name as relation,
+select 'key dropped' as kind, format('%s: %s', o.name, x.relname) as name, o.name as home,
   format('drop index %s.%I', x.relnamespace::regnamespace, x.relname) as statement
 from ours o join pg_index i on i.indrelid = o.oid and i.indisunique join pg_class x on x.oid = i.indexrelid
 where not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
@@ -96,7 +99,7 @@ _ROLES = "('anon', 'authenticated', 'service_role')"
 _GRANTS = f"""
 with {_OURS}
 select 'grant revoked' as kind, format('%s: %s to %s', o.name, lower(a.privilege_type), r.rolname) as name,
-  o.name as relation, format('revoke %s on %s from %I', a.privilege_type, o.name, r.rolname) as statement
+  o.name as home, format('revoke %s on %s from %I', a.privilege_type, o.name, r.rolname) as statement
 from ours o cross join aclexplode(o.relacl) a join pg_roles r on r.oid = a.grantee and r.rolname in {_ROLES}
 where o.relkind in ('r', 'v', 'm', 'p')
 union all
@@ -110,7 +113,7 @@ where p.pronamespace = any (array(select oid from pg_namespace where nspname in 
 """
 _EXECUTES = f"""
 select 'execute added' as kind, format('%s.%s to anon', p.pronamespace::regnamespace, p.proname) as name,
-  format('%s.%s', p.pronamespace::regnamespace, p.proname) as relation,
+  format('%s.%s', p.pronamespace::regnamespace, p.proname) as home,
   format('grant execute on function %s to anon', p.oid::regprocedure) as statement
 {_FUNCTIONS_OF_OURS}
 """
