@@ -47,7 +47,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.user_coordinators": {"authenticated": "select", "service_role": ALL},
     "public.health": {"service_role": "select"},
     "private.bells": {"service_role": "select update"},
-    "private.rings": {"service_role": "select"},
+    "private.rings": {"service_role": "select update"},
     "private.ledger": {"service_role": "select"},
     "private.webhook_deliveries": {"service_role": "insert select"},
     "private.runs": {"service_role": "insert select update"},

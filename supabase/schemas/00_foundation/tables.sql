@@ -95,21 +95,25 @@ create table private.bells (
   function_name text primary key,
   last_rung_at timestamptz not null default '-infinity',
   rung_again_at timestamptz not null default '-infinity',
-  rung bigint not null default 0
+  rung bigint not null default 0,
+  rung_again_id text
 );
 comment on table private.bells is 'When each function was last rung by a writer, and how often.';
 comment on column private.bells.rung_again_at is 'When a drain last rang once more, for those who stayed silent (private.ring_again).';
+comment on column private.bells.rung_again_id is 'That bell; until it is answered nobody rings another.';
 
 -- A row a ring and not a counter: counting would lock a row that writers wait for at their commit.
 create table private.rings (
   bell_id text primary key,
   function_name text not null,
   request_id bigint not null,
-  rung_at timestamptz not null default clock_timestamp()
+  rung_at timestamptz not null default clock_timestamp(),
+  answered_at timestamptz
 );
 comment on table private.rings is
   'Every call that was queued for a function, for a day. One that was handled has its id in private.webhook_deliveries.';
 comment on column private.rings.request_id is 'Its id in pg_net''s queue while it waits there.';
+comment on column private.rings.answered_at is 'When a function first asked whether it had answered this call before, which is right before it works.';
 create index rings_of_function on private.rings (function_name, rung_at);
 
 create table private.webhook_deliveries (
@@ -239,7 +243,7 @@ grant select, insert, update, delete on public.org_settings_kv to authenticated;
 grant select, insert, update, delete
   on public.organizations, public.org_settings_kv, public.users, public.user_logins, public.invitations to service_role;
 grant select, update on private.bells to service_role;
-grant select on private.rings to service_role;
+grant select, update on private.rings to service_role;
 grant select, insert on private.webhook_deliveries to service_role;
 grant select, insert, update on private.runs to service_role;
 grant select, insert, update, delete on private.run_slices to service_role;

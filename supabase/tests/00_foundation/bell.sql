@@ -1,7 +1,7 @@
 -- The bell: signed, coalesced, and never in the writer's way. (Isolation levels and what is logged: tests/integration.)
 begin;
 \ir ../helpers.psql
-select plan(24);
+select plan(31);
 select tests.populate();
 -- One bell is looked at; the other rings through the same function.
 drop trigger statistics_marks_ring_bell on private.statistics_marks;
@@ -52,6 +52,23 @@ select is((select count(*) from net.http_request_queue), 1::bigint, 'who writes 
 select is((select count(*) from private.scenario_marks where user_id = tests.id('a mentor')), 2::bigint, 'and leaves the mark all the same');
 select ok(private.ring_again('scenario-trigger-engine', 'public', 'activities'), 'so the drainer rings once more');
 select is((select count(*) from net.http_request_queue), 2::bigint, 'for them');
+-- A drain that begins later, while the writers go on.
+create function tests.later_drain() returns boolean language plpgsql as $$
+begin
+  update private.bells set last_rung_at = clock_timestamp(), rung_again_at = now() - interval '1 millisecond';
+  return private.ring_again('scenario-trigger-engine', 'public', 'activities');
+end;
+$$;
+select ok(not tests.later_drain(), 'not again while that bell is on its way');
+select is(public.find_webhook_delivery((select rung_again_id from private.bells where function_name = 'scenario-trigger-engine')), null, 'it arrives');
+select ok((select r.answered_at is not null from private.rings r join private.bells b on b.rung_again_id = r.bell_id), 'which is noted');
+select ok(tests.later_drain(), 'whoever drains then rings another');
+select ok(not tests.later_drain(), 'one');
+update private.rings set rung_at = clock_timestamp() - interval '2 seconds';
+select ok(tests.later_drain(), 'one that does not arrive within two seconds is lost');
+update private.rings set rung_at = clock_timestamp() + interval '1 minute';
+select ok(tests.later_drain(), 'and one that is ahead of the clock is of before it was put back');
+delete from net.http_request_queue where id > (select min(id) + 1 from net.http_request_queue);
 update private.bells set last_rung_at = clock_timestamp() - interval '1 second';
 select ok(not private.ring_again('scenario-trigger-engine', 'public', 'activities'), 'but not when nobody rang for a second');
 select tests.write_and_commit();

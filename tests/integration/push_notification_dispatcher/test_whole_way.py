@@ -112,3 +112,15 @@ def test_many_told_at_once_are_one_bell(outbox: Outbox, phones: FcmServer) -> No
     took = soon(lambda: outbox.states() == {"sent": 200}, timedelta(seconds=30).total_seconds())
     assert outbox.database.value(bell) - before == 1, took
     assert all(len(shown(phones, person)) == 1 for person in people[:5])
+
+
+def test_a_steady_trickle_costs_a_few_calls_a_second(outbox: Outbox) -> None:
+    """Each drain may have the bell rung once more, and so may those that follow: they must not become ever more."""
+    outbox.database.execute("delete from private.rings")
+    began, people = time.monotonic(), outbox.people(75)
+    for person in people:
+        outbox.push(person)
+        time.sleep(0.2)
+    seconds = time.monotonic() - began
+    soon(lambda: outbox.states() == {"sent": len(people)})
+    assert outbox.database.value("select count(*) from private.rings") <= 4 * seconds
