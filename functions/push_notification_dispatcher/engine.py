@@ -42,7 +42,8 @@ class DispatchOutcome(BaseModel):
     """The answer to an event. Both are normal; absent parts are left out of the JSON.
 
     `dispatched`: `claimed` pushes were judged; `held` were not sent, by which gate; the others are by now in `states`.
-    `lost` were taken over by another dispatcher meanwhile. `ignored`: nothing to do, for `reason`.
+    `lost` were taken over by another dispatcher meanwhile. `more`: something may be left, as time is over, or another
+    call of this instance waits for its turn and claims for this one, too. `ignored`: nothing to do, for `reason`.
     """
 
     outcome: Literal["dispatched", "ignored"]
@@ -102,6 +103,7 @@ class PushDispatcher:
         self._claims = asyncio.Semaphore(pace.lanes)
         self._slots = asyncio.Semaphore(pace.slices)
         self._declared = False
+        self._next: _Work | None = None
 
     async def handle_database_event(self, event: Event, *, now: datetime | None = None) -> DispatchOutcome:
         """Answer a bell or a row payload; what concerns no notification is `ignored`.
@@ -126,6 +128,9 @@ class PushDispatcher:
         if not self._declared:
             await self._store.declare_providers(self._providers.services)
             self._declared = True
+        if now is None and self._next is not None:
+            # Bells come every second: however long those at work take, one call that waits for them claims for all.
+            return DispatchOutcome(outcome="dispatched", claimed=0, more=True)
         work = _Work(holder=uuid4(), now=now, began=self._pace.monotonic())
         with bound(holder=str(work.holder)):
             lanes = [self._lane(work) for _ in range(self._pace.lanes)]
@@ -152,31 +157,47 @@ class PushDispatcher:
         return outcome
 
     async def _lane(self, work: _Work) -> None:
-        size = self._pace.batch
         while True:
-            busy = work.held[_BUSY]
-            async with self._claims:
-                if self._is_over(work):
-                    work.more = True
-                    return
-                try:
-                    claim = await self._store.claim(work.holder, size, self._pace.lease_seconds, work.now)
-                except DatabaseTimeout as error:
-                    if error.may_have_run or size == 1:
-                        raise
-                    size = max(size // 2, 1)
-                    log.warning("claim_halved", size=size)
-                    continue
-                work.has_claimed = True
-                work.claimed += claim.claimed
-                work.held.update(claim.held)
-                await self._deliver(claim, work)
-            if claim.more:
-                continue
-            # A clock that is given stands still: by it what was put off would never be due.
-            if work.held[_BUSY] == busy or work.now is not None:
+            if work.now is None and self._claims.locked():
+                self._next = self._next or work
+            try:
+                async with self._claims:
+                    # Before the first claim: who joined until now has it claimed for, who comes later waits.
+                    self._leave_next(work)
+                    is_put_off = await self._work_off(work)
+            finally:
+                self._leave_next(work)
+            if not is_put_off:
                 return
             await asyncio.sleep(_BUSY_SECONDS)
+
+    def _leave_next(self, work: _Work) -> None:
+        if self._next is work:
+            self._next = None
+
+    async def _work_off(self, work: _Work) -> bool:
+        """Claim and deliver until nothing is due; whether some of it was put off for a second."""
+        size = self._pace.batch
+        busy = work.held[_BUSY]
+        while True:
+            if self._is_over(work):
+                work.more = True
+                return False
+            try:
+                claim = await self._store.claim(work.holder, size, self._pace.lease_seconds, work.now)
+            except DatabaseTimeout as error:
+                if error.may_have_run or size == 1:
+                    raise
+                size = max(size // 2, 1)
+                log.warning("claim_halved", size=size)
+                continue
+            work.has_claimed = True
+            work.claimed += claim.claimed
+            work.held.update(claim.held)
+            await self._deliver(claim, work)
+            if not claim.more:
+                # A clock that is given stands still: by it what was put off would never be due.
+                return work.held[_BUSY] > busy and work.now is None
 
     def _is_over(self, work: _Work) -> bool:
         budget = self._pace.time_budget if work.has_claimed else max(self._pace.time_budget, _LEAST_SECONDS)

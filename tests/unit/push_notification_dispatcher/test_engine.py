@@ -135,6 +135,30 @@ async def test_one_that_cannot_declare_them_claims_nothing_and_tries_again(api: 
     assert (await work.dispatch()).claimed == 0
 
 
+async def test_one_call_that_waits_claims_for_all_that_come_meanwhile(api: ScriptedApi) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_: Message) -> Result:
+        asked.set()
+        await answered.wait()
+        return Result(Verdict.SENT, "m")
+
+    api.on("claim_outbox", claim(message(1)), claim(message(2)), NOTHING)
+    work = dispatcher(api, Phones(slowly))
+    first = asyncio.create_task(work.dispatch())
+    await asked.wait()
+    second = asyncio.create_task(work.dispatch())
+    await asyncio.sleep(0.001)
+    joined = [await work.dispatch() for _ in range(3)]
+    assert [(outcome.claimed, outcome.more) for outcome in joined] == [(0, True)] * 3
+    assert len(api.called("claim_outbox")) == 1
+    answered.set()
+    assert [outcome.claimed for outcome in await asyncio.gather(first, second)] == [1, 1]
+    # Nobody waits any more: whoever comes works.
+    assert (await work.dispatch()).claimed == 0
+    assert len(api.called("claim_outbox")) == 3
+
+
 async def test_what_is_claimed_is_sent_and_recorded_until_nothing_is_due(api: ScriptedApi) -> None:
     api.on("claim_outbox", claim(message(1), message(2), more=True, opted_out=3), claim(message(3)))
     phones = Phones()
