@@ -32,7 +32,8 @@ insert into public.contacts (organization_id, id, display_name)
 select %(organization)s, md5('contact ' || n)::uuid, 'Contact ' || n from generate_series(1, 9) n;
 insert into public.activities (organization_id, id, user_id, activity_type_id, occurred_at, duration_minutes)
 select %(organization)s, md5('activity ' || n || ' ' || d)::uuid, md5('user ' || n)::uuid, 'visit',
-  now() - make_interval(days => n + 7 * d), 30 + n
+  -- (Two hours, so that who is due is so whether or not clocks have been changed since.)
+  now() - make_interval(days => n + 7 * d, hours => 2), 30 + n
 from generate_series(1, 40) n, generate_series(0, 9) d;
 insert into public.activity_contacts (organization_id, activity_id, contact_id)
 select %(organization)s, md5('activity ' || n || ' ' || d)::uuid, md5('contact ' || (n + d) %% 9 + 1)::uuid
