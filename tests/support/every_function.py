@@ -23,6 +23,7 @@ NOTHING = {
     "messages": [],
     "held": {},
     "receipts": [],
+    "new": [],
 }
 
 
