@@ -85,10 +85,10 @@ class Programme:
         assert self.database._own is not None
         drain_all(self.database._own, utc(now) if isinstance(now, str) else now)
 
-    def assert_right(self, now: datetime | str = NOW) -> None:
-        """All rows are what the rebuild of the tests makes of the activities."""
+    def assert_right(self, now: datetime | str | None = None) -> None:
+        """All rows are what the rebuild of the tests makes of the activities. As of now unless said, like a drain."""
         with self.database.connect() as connection:
-            assert_right(connection, [self.id], utc(now) if isinstance(now, str) else now)
+            assert_right(connection, [self.id], utc(now) if isinstance(now, str) else now or datetime.now(UTC))
 
     def row(self, user_id: UUID, period: str = "all_time", start: str | None = None) -> dict[str, Any]:
         """The one row; {} when there is none."""
