@@ -10,10 +10,12 @@ from tests.conftest import on_real_stack
 from tests.mutation.mutants import Mutant, enumerate_mutants
 from tests.mutation.runner import ROOT, Laboratory, likeliest_first, named_tests
 from tests.support import pgtap
+from tests.support.missing import skip_without
 
-pytestmark = pytest.mark.skipif(
-    on_real_stack() or not pgtap.ARCHIVE.exists(), reason="clones databases, and needs pgTAP: run `make install`"
-)
+pytestmark = [
+    pytest.mark.skipif(on_real_stack(), reason="a real stack gives no database to clone"),
+    skip_without(pgtap.ARCHIVE.exists(), "pgTAP is not installed: run `make install`"),
+]
 
 # kind and name → the pgTAP file that notices.
 WITNESSES = {

@@ -18,11 +18,12 @@ from attend.stack import migrations
 from tests.conftest import on_real_stack
 from tests.integration.database.conftest import MODES, ROOT, platform_of, server_of
 from tests.support import database as databases
+from tests.support.missing import skip_without
 from tests.support.schemas import SUPABASE, describe
 
 PROGRAM = ROOT / "node_modules" / ".bin" / "supabase"
 pytestmark = [
-    pytest.mark.skipif(not PROGRAM.exists(), reason="the Supabase command line is not installed: run `make install`"),
+    skip_without(PROGRAM.exists(), "the Supabase command line is not installed: run `make install`"),
     pytest.mark.skipif(on_real_stack(), reason="these gates push to databases of their own"),
 ]
 

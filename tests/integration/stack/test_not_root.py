@@ -17,6 +17,7 @@ import pytest
 from attend.stack import state
 from attend.stack.cluster import Cluster
 from tests.integration.stack.conftest import Attend, make_project
+from tests.support.missing import skip_without
 
 pytestmark = [pytest.mark.embedded]
 NOBODY = "nobody"
@@ -53,7 +54,7 @@ def test_a_user_that_does_not_exist_is_named(attend: Attend) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="every other test shows it when the suite itself does not run as root")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) starts a program as another user")
+@skip_without(shutil.which("setpriv") is not None, "setpriv (util-linux) starts a program as another user")
 def test_the_whole_stack_runs_as_an_ordinary_user(open_folder: Path) -> None:
     cache, project = open_folder / "cache", make_project(open_folder / "project")
     cache.mkdir()
