@@ -249,6 +249,45 @@ def test_a_pause_waits_for_the_chunk_under_way_and_gives_back_what_it_took(ledge
 
 
 @pytest.mark.usefixtures("due")
+def test_of_two_that_come_together_each_has_its_share(ledger: Database) -> None:
+    one, two = uuid4(), uuid4()
+    answers: list[dict[str, Any]] = []
+    with (
+        ledger.connect("service_role", autocommit=False) as first,
+        ledger.connect("service_role") as second,
+    ):
+        # One slice of everybody, of which the first takes half.
+        run = start(second, one, 20)["run_id"]
+        answer(second, "select public.pause_run(%s, %s)", run, one)
+        start(first, one, 10)
+        thread = _in_background(lambda: answers.append(start(second, two, 10)))
+        _wait_until_blocked(ledger)
+        first.commit()
+        thread.join(10)
+        assert [(a["state"], a["run_id"], a["held_by"]) for a in answers] == [("resumed", run, str(two))]
+        assert [evaluate(second, run, holder, 10)["done"] for holder in (one, two)] == [False, True]
+
+
+@pytest.mark.usefixtures("due")
+def test_of_two_that_pause_together_nobody_is_left_running(ledger: Database) -> None:
+    one, two = uuid4(), uuid4()
+    reports: list[dict[str, Any]] = []
+    pause = "select public.pause_run(%s, %s)"
+    with (
+        ledger.connect("service_role", autocommit=False) as first,
+        ledger.connect("service_role") as second,
+    ):
+        run = start(second, one, 10)["run_id"]
+        start(second, two, 10)
+        assert answer(first, pause, run, one)["state"] == "running"
+        thread = _in_background(lambda: reports.append(answer(second, pause, run, two)))
+        _wait_until_blocked(ledger)
+        first.commit()
+        thread.join(10)
+    assert [r["state"] for r in reports] == ["in_progress"]
+
+
+@pytest.mark.usefixtures("due")
 def test_a_chunk_that_was_too_long_is_done_in_parts(ledger: Database) -> None:
     holder = uuid4()
     with ledger.connect("service_role") as connection:
