@@ -18,6 +18,8 @@ from tests.support.statistics import drain
 
 SECONDS = 12
 ROUNDS = 3_000
+_HOLD_A_DAY = "select from public.activity_statistics where user_id = %s and period_type = 'day' for update"
+_REBUILD = "select private.rebuild_statistics(%s, null, null, now(), null)"
 
 
 def together(*tasks: Callable[[], object]) -> list[object]:
@@ -122,6 +124,33 @@ def test_two_drains_of_one_person_never_leave_what_the_slower_one_saw_earlier(
     programme.assert_right()
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_drain_that_saw_less_never_writes_last(programme: Programme, first: int) -> None:
+    """It is held up at the row of one person, having read the activities of both."""
+    people = sorted(programme.person() for _ in range(2))
+    for user_id in people:
+        programme.activity(user_id)
+    programme.drain()
+    with (
+        programme.database.connect(autocommit=False) as obstacle,
+        programme.database.connect() as slow,
+        programme.database.connect() as quick,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        obstacle.execute(_HOLD_A_DAY, (people[first],))
+        for user_id in people:
+            programme.activity(user_id)
+        earlier = pool.submit(drain, slow)
+        _until(lambda: waits(programme, slow))
+        programme.activity(people[1 - first])
+        later = pool.submit(drain, quick)
+        _until(lambda: later.done() or waits(programme, quick))
+        obstacle.rollback()
+        assert [each.result(10)["people"] for each in (earlier, later)] == [2, 1]
+    assert programme.row(people[1 - first])["total_activities"] == 3
+    programme.assert_right()
+
+
 def test_a_drain_skips_the_marks_another_holds(programme: Programme) -> None:
     one, two = programme.person(), programme.person()
     programme.activity(one)
@@ -205,14 +234,17 @@ def test_a_contact_erased_while_an_activity_moves_is_forgotten_where_it_went(
     ],
     ids=["a rule is added", "a rule changes", "a rule is deleted", "a type becomes a group"],
 )
+@pytest.mark.parametrize("has_marked", [False, True], ids=["before its marks", "between its marks and its commit"])
 def test_an_activity_drained_before_a_change_of_rules_commits_is_judged_by_it_in_the_end(
-    programme: Programme, mentor: UUID, change: str, prepare: str | None
+    programme: Programme, mentor: UUID, change: str, prepare: str | None, has_marked: bool
 ) -> None:
     """The change cannot see the activity, which is written after it; the drain cannot see the change."""
     if prepare:
         programme.database.execute(f"insert into public.bufdir_rules values {prepare}", {"id": programme.id})
     with programme.database.connect(autocommit=False) as admin, programme.database.connect() as drainer:
         admin.execute(change.encode(), {"id": programme.id})
+        if has_marked:
+            admin.execute("set constraints all immediate")
         programme.activity(mentor)
         with ThreadPoolExecutor(1) as pool:
             drained = pool.submit(drain, drainer)
@@ -247,6 +279,63 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+# --- A rebuild beside drains -----------------------------------------------------------------------------------------
+
+
+def test_a_rebuild_does_not_wait_for_marks_that_a_drain_holds(programme: Programme, mentor: UUID) -> None:
+    programme.activity(mentor)
+    with programme.database.connect(autocommit=False) as drainer, programme.database.connect() as rebuilder:
+        drainer.execute("select from private.statistics_marks for update")
+        rebuilder.execute("set lock_timeout = '1s'")
+        rebuilder.execute(_REBUILD, (programme.id,))
+        drainer.commit()
+    assert programme.marks() == 1
+    programme.assert_right()
+
+
+def test_a_rebuild_takes_everybody_in_the_order_of_a_drain(programme: Programme) -> None:
+    """One that took only those with marks first, and then everybody, would wait in a circle with a drain of both."""
+    one, two = sorted(programme.person() for _ in range(2))
+    for user_id in (one, two):
+        programme.activity(user_id)
+    programme.drain()
+    programme.activity(two)
+    with (
+        programme.database.connect(autocommit=False) as obstacle,
+        programme.database.connect() as rebuilder,
+        programme.database.connect() as drainer,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        obstacle.execute(_HOLD_A_DAY, (two,))
+        rebuilt = pool.submit(rebuilder.execute, _REBUILD, (programme.id,))
+        _until(lambda: waits(programme, rebuilder))
+        for user_id in (one, two):
+            programme.activity(user_id)
+        drained = pool.submit(drain, drainer)
+        _until(lambda: waits(programme, drainer))
+        obstacle.rollback()
+        rebuilt.result(10)
+        assert drained.result(10)["people"] == 2
+    programme.assert_right()
+
+
+def test_a_rebuild_that_meets_an_erasure_under_way_goes_on_without_them(programme: Programme, mentor: UUID) -> None:
+    staying = programme.person()
+    programme.activity(staying)
+    with (
+        programme.database.connect(autocommit=False) as eraser,
+        programme.database.connect() as rebuilder,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        eraser.execute("delete from public.users where id = %s", (mentor,))
+        rebuilt = pool.submit(rebuilder.execute, _REBUILD, (programme.id,))
+        _until(lambda: waits(programme, rebuilder) or rebuilt.done())
+        eraser.commit()
+        rebuilt.result(10)
+    assert programme.row(mentor) == {}
+    programme.assert_right()
 
 
 # --- Who is erased ---------------------------------------------------------------------------------------------------
