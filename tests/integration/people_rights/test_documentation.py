@@ -6,8 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from tests.integration.cli.conftest import Attend, api, attend
 from tests.support.people import World
 from tests.support.served import ROOT
@@ -46,12 +44,3 @@ def test_its_retentions_are_the_databases(world: World) -> None:
         assert world.database.value(
             "select keep_for = %s::interval from private.retention where name = %s", (default, name)
         )
-
-
-@pytest.mark.parametrize("page", ["privacy.md", "threat-model.md"])
-def test_what_a_page_points_to_is_there(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text()
-    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
-    assert links
-    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
-    assert not [name for name in re.findall(r"`(tests/\w+)`", text) if not (ROOT / name).exists()]
