@@ -1,4 +1,4 @@
-"""docs/privacy.md: its commands and queries run, and its table of retentions is the database's."""
+"""docs/privacy.md: its commands run, and its table of retentions is the database's."""
 
 from __future__ import annotations
 
@@ -22,14 +22,6 @@ def test_its_commands_run(attend: Attend, world: World, tmp_path: Path) -> None:
     for command in commands:
         ran = attend(*(said.get(part, part) for part in command))
         assert ran.status == 0 or "nothing is erased" in ran.err, (command, ran.err)
-
-
-def test_its_queries_run(world: World) -> None:
-    for query in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL):
-        with world.database.connect(autocommit=False) as connection:
-            for statement in filter(str.strip, query.split(";\n")):
-                connection.execute(statement.encode())
-            connection.rollback()
 
 
 def test_its_retentions_are_the_databases(world: World) -> None:
