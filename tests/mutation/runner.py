@@ -77,25 +77,43 @@ class Laboratory:
                     return f"{file.relative_to(pgtap.TESTS).with_suffix('')}: {problems[0].splitlines()[0]}"
         return None
 
+    def killed_by_catalogue(self, mutant: Mutant | None) -> str | None:
+        """The first test of who may do what that fails; these read one database and need no stack of their own."""
+        with self.database(mutant) as database:
+            return _first_failure([_MATRIX, _WALLS], ROOT, ATTEND_STACK="supabase", ATTEND_DB_URL=database.dsn())
+
+
+def is_grant(mutant: Mutant) -> bool:
+    """Whether it is a right that somebody has too many or too few."""
+    return mutant.kind in {"grant revoked", "grant added", "execute added"}
+
+
+def is_seen_in_the_catalogue(mutant: Mutant) -> bool:
+    """Whether the catalogue shows all that changed: who has which right, and where row security is on."""
+    return is_grant(mutant) or mutant.kind == "row security off"
+
 
 def killed_by_pytest(mutant: Mutant) -> str | None:
     """The first test that fails with one more migration, which takes the guard away; None where all pass."""
     with _project_with(mutant) as project:
-        for where in _pytest_for(mutant):
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where],
-                cwd=project,
-                env={**os.environ, "PYTHONPATH": str(project)},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_SECONDS_OF_PYTEST,
-            )
-            if done.returncode == 1 and (failed := _FAILED.search(done.stdout)):
-                return failed[1]
-            if done.returncode not in {0, 1}:
-                raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return None
+        failures = (_first_failure(where, project) for where in _pytest_for(mutant))
+        return next((failure for failure in failures if failure), None)
+
+
+def _first_failure(where: list[str], project: Path, **environment: str) -> str | None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS_OF_PYTEST,
+    )
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    failed = _FAILED.search(done.stdout)
+    return failed[1] if failed else None
 
 
 def _files_for(mutant: Mutant | None) -> list[Path]:
@@ -107,10 +125,6 @@ def _files_for(mutant: Mutant | None) -> list[Path]:
 
 
 def _pytest_for(mutant: Mutant) -> list[list[str]]:
-    if mutant.kind in {"grant revoked", "grant added", "execute added"}:
-        return [[_MATRIX]]
-    if mutant.kind == "row security off":
-        return [[_WALLS]]
     return [likeliest_first(mutant, path) for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
 
 
