@@ -117,8 +117,8 @@ class PushDispatcher:
     async def dispatch(self, *, now: datetime | None = None) -> DispatchOutcome:
         """Send what is due and ask for receipts, until nothing is due or time is over.
 
-        A claim is made however small the budget, and however long it waited for others. On shutdown what is with the providers is finished and
-        recorded, and the rest of what is claimed is given back.
+        A claim is made however small the budget, and however long it waited for others. On shutdown what is with the
+        providers is finished and recorded, and the rest of what is claimed is given back.
 
         Raises:
             DatabaseError: any of its kinds, after everything in hand came to its end.
