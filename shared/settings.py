@@ -8,21 +8,46 @@ import re
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+import httpx
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
 
 from shared.errors import SettingInvalid, SettingMissing
 from shared.webhooks import parse_secrets
 
+_WORD = re.compile(r"[\x21-\x7e]+")
+
 
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")) or any(c.isspace() for c in value):
+    # Whatever is taken here and fails in a client later would be an error that names no variable.
+    try:
+        parts = httpx.URL(value)
+    except httpx.InvalidURL:
+        raise ValueError("an http or https URL is expected") from None
+    if not value.startswith(("http://", "https://")) or not parts.host or any(c.isspace() for c in value):
         raise ValueError("an http or https URL is expected")
+    if "?" in value or "#" in value:
+        raise ValueError("paths are put behind it, so it has no query")
     return value.rstrip("/")
 
 
+def _stripped(value: object) -> object:
+    # A file that a secret is kept in ends with a line break, and a header cannot hold one; blank is as good as empty.
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return (text.strip() or None) if isinstance(text, str) else value
+
+
+def _one_word[Value: SecretStr | str | None](value: Value) -> Value:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if text is not None and not _WORD.fullmatch(text):
+        raise ValueError("a key is one word of printable ASCII")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ApiKey = Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_one_word)]
+PublicKey = Annotated[str | None, BeforeValidator(_stripped), AfterValidator(_one_word)]
 
 
 class Settings(BaseSettings):
@@ -57,8 +82,8 @@ class SupabaseSettings(Settings):
     """
 
     supabase_url: HttpUrl
-    supabase_secret_key: SecretStr | None = None
-    supabase_service_role_key: SecretStr | None = None
+    supabase_secret_key: ApiKey = None
+    supabase_service_role_key: ApiKey = None
 
     attend_max_concurrent_rpcs: int = Field(default=4, ge=1, le=64)
     """Concurrent calls of one instance: PostgREST's pool is shared with the app, whose people wait for it."""
@@ -90,7 +115,9 @@ class FunctionSettings(SupabaseSettings):
     attend_webhook_secret: SecretStr
     """`whsec_<base64>`; several, separated by spaces, while a secret is rotated."""
 
-    attend_hook_shared_secret: SecretStr | None = Field(default=None, min_length=16)
+    attend_hook_shared_secret: Annotated[
+        Annotated[SecretStr, Field(min_length=16)] | None, BeforeValidator(_stripped)
+    ] = None
     """Expected in `x-attend-hook-secret` of hooks made in the dashboard; without it they are refused."""
 
     attend_time_budget_seconds: float = Field(default=50.0, ge=0, le=3_000)

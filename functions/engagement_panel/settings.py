@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, TypeAdapter
 
 from shared.errors import SettingMissing
-from shared.settings import HttpUrl, Settings
+from shared.settings import HttpUrl, PublicKey, Settings
 
 _CLAIMS = TypeAdapter(dict[str, Any])
 
 
-def _publishable(value: str) -> str:
+def _publishable(value: str | None) -> str | None:
     """Refuse what must never be in a page: a secret key is one mistake in a form away from the right one."""
+    if value is None:
+        return None
     role = _claims(value).get("role", "anon")
     if value.startswith("sb_secret_") or role != "anon":
         raise ValueError("this key is secret, and everybody who opens the page would have it")
@@ -29,7 +31,7 @@ def _claims(value: str) -> dict[str, Any]:
         return {}
 
 
-PublishableKey = Annotated[str, AfterValidator(_publishable)]
+PublishableKey = Annotated[PublicKey, AfterValidator(_publishable)]
 
 
 class PanelSettings(Settings):
@@ -38,8 +40,8 @@ class PanelSettings(Settings):
     supabase_url: HttpUrl
     """As browsers reach it: the page is told."""
 
-    supabase_publishable_key: PublishableKey | None = None
-    supabase_anon_key: PublishableKey | None = None
+    supabase_publishable_key: PublishableKey = None
+    supabase_anon_key: PublishableKey = None
 
     attend_log_level: Literal["debug", "info", "warning", "error"] = "info"
 

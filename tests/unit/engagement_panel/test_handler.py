@@ -204,6 +204,12 @@ def test_other_keys_are_taken(key: str) -> None:
     assert PanelSettings.load(supabase_url="https://a.test", supabase_anon_key=key).key == key
 
 
+def test_a_key_from_a_file_has_no_line_break() -> None:
+    assert PanelSettings.load(supabase_url="https://a.test", supabase_anon_key="k\n").key == "k"
+    with pytest.raises(SettingInvalid):
+        PanelSettings.load(supabase_url="https://a.test", supabase_anon_key="k\nk")
+
+
 def test_the_newer_key_wins() -> None:
     assert PanelSettings.load(**SETTINGS, supabase_anon_key="older").key == "sb_publishable_abc"
 

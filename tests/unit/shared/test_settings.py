@@ -70,3 +70,38 @@ def test_settings_are_frozen() -> None:
 
 def test_a_secret_does_not_show_when_printed() -> None:
     assert "sb_secret_x" not in repr(SupabaseSettings.load(**GIVEN))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "https://",
+        "https://abc:xyz",
+        "http://[::1",
+        "https://exa\x00mple.co",
+        "https://x.co?x=1",
+        "https://x#y",
+    ],
+)
+def test_an_address_that_no_client_could_use_is_named(url: str) -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        SupabaseSettings.load(supabase_url=url, supabase_secret_key="k")
+    assert caught.value.variable == "SUPABASE_URL"
+
+
+@pytest.mark.parametrize("variable", ["SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"])
+def test_a_key_from_a_file_is_taken_without_its_line_break(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, " sb_secret_x\r\n")
+    assert SupabaseSettings.load(supabase_url=GIVEN["supabase_url"]).key.get_secret_value() == "sb_secret_x"
+    monkeypatch.setenv(variable, " \n")
+    with pytest.raises(SettingMissing):
+        _ = SupabaseSettings.load(supabase_url=GIVEN["supabase_url"]).key
+
+
+@pytest.mark.parametrize("key", ["sb_secret_hunter2\nx", "sb_secret_hunter2 x", "sb_secret_hunter2\u00e5"])
+def test_a_key_that_no_header_can_hold_is_named_and_not_repeated(key: str) -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        SupabaseSettings.load(supabase_url=GIVEN["supabase_url"], supabase_secret_key=key)
+    assert caught.value.variable == "SUPABASE_SECRET_KEY"
+    assert "hunter2" not in str(caught.value.body())
