@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
 
 from shared.errors import SettingInvalid, SettingMissing
-from shared.webhooks import parse_secrets
+from shared.webhooks import parse_secrets, split_secrets
 
 _WORD = re.compile(r"[\x21-\x7e]+")
 
@@ -142,4 +142,4 @@ class FunctionSettings(SupabaseSettings):
         """Return every secret as text, for the log's redaction and nothing else."""
         optional = (self.supabase_secret_key, self.supabase_service_role_key, self.attend_hook_shared_secret)
         values = [secret.get_secret_value() for secret in optional if secret is not None]
-        return [*values, *re.split(r"[\s|]+", self.attend_webhook_secret.get_secret_value())]
+        return [*values, *split_secrets(self.attend_webhook_secret.get_secret_value())]

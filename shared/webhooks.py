@@ -39,6 +39,11 @@ class Delivery:
     sent_at: datetime
 
 
+def split_secrets(text: str) -> list[str]:
+    """The secrets in a setting that may hold several, as they are written there."""
+    return [secret for secret in re.split(r"[\s|]+", text) if secret]
+
+
 def parse_secrets(variable: str, value: SecretStr) -> tuple[Webhook, ...]:
     """Read one or several signing secrets, separated by spaces or `|` (rotation: any of them verifies).
 
@@ -47,7 +52,7 @@ def parse_secrets(variable: str, value: SecretStr) -> tuple[Webhook, ...]:
     Raises:
         SettingInvalid: none, not base64, or shorter than 16 bytes; names `variable`, repeats no secret.
     """
-    texts = [text for text in re.split(r"[\s|]+", value.get_secret_value()) if text]
+    texts = split_secrets(value.get_secret_value())
     if not texts:
         raise SettingInvalid(variable, "there is no secret in it")
     return tuple(_parse_secret(variable, text) for text in texts)
