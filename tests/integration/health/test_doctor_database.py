@@ -17,7 +17,7 @@ from tests.support.database import Database
 
 pytestmark = pytest.mark.embedded
 
-UNCHANGED = {"safeupdate_off", "api_not_asked"}
+UNCHANGED = {"safeupdate_off", "api_not_asked", "functions_not_asked"}
 
 
 @pytest.fixture
@@ -163,6 +163,28 @@ def test_where_no_server_starts_here_definitions_are_not_compared_and_that_is_sa
     assert codes(attend, fresh) == {"not_compared"}
 
 
+def test_what_was_not_examined_is_not_said_to_be_well(attend: Attend, fresh: Database) -> None:
+    fresh.close()
+    lines = attend("doctor", "--db-url", fresh.dsn(), "--no-compare").out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith("not examined")] == ["api", "functions"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--db-url", "postgresql://a.test", "--project", "."), "--project and --db-url name more than one"),
+        (("--env", "supabase", "--api-url", "https://a.test"), "--env and --api-url name more than one"),
+        (("--db-url", ""), "--db-url is empty"),
+        (("--api-url", "https://a.test"), "not where its database is"),
+        (("--db-url", "postgresql://a.test", "--api-url", "a.test"), "SUPABASE_URL is not usable"),
+    ],
+)
+def test_what_names_no_installation_or_two_is_refused(attend: Attend, options: tuple[str, ...], said: str) -> None:
+    ran = attend("doctor", *options)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+
+
 def test_a_database_that_does_not_answer_is_not_reachable(attend: Attend) -> None:
     ran = attend("doctor", "--db-url", "postgresql://postgres:not-to-be-told@127.0.0.1:1/postgres")
     assert (ran.status, ran.out) == (2, "")
@@ -171,7 +193,7 @@ def test_a_database_that_does_not_answer_is_not_reachable(attend: Attend) -> Non
     assert (ran.status, json.loads(ran.out)["status"]) == (2, "not_reachable")
     assert "not-to-be-told" not in ran.out + ran.err
     ran = attend("doctor", "--db-url", "no address, and not-to-be-told")
-    assert (ran.status, "its address cannot be read" in ran.err) == (2, True)
+    assert (ran.status, "The address of the database cannot be read" in ran.err) == (2, True)
     assert "not-to-be-told" not in ran.out + ran.err
 
 
