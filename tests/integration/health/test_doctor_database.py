@@ -92,6 +92,25 @@ def test_each_fault_is_found_by_its_name_and_no_other(
     assert codes(attend, fresh, "--no-compare") == set(expected.split())
 
 
+@pytest.mark.parametrize(
+    ("extension", "finding"),
+    [
+        ("pg_cron", "job_missing"),
+        ("pg_net", "bell_secret_missing net_missing"),
+        ("supabase_vault", "bell_secret_missing"),
+    ],
+)
+def test_health_misses_the_extension_that_is_gone_and_no_other(fresh: Database, extension: str, finding: str) -> None:
+    if extension == "pg_cron":
+        for name in ("attend_functions_url", "attend_webhook_secret"):
+            value = "https://a.test" if name.endswith("url") else "whsec_" + "QUJD" * 11
+            fresh.execute("select vault.create_secret(%s, %s)", (value, name))
+    with fresh.connect("supabase_admin") as connection:
+        connection.execute(f"drop extension {extension} cascade".encode())
+    found = fresh.rows("select distinct finding from public.health where severity = 'error' order by 1")
+    assert [row["finding"] for row in found] == finding.split()
+
+
 HARMLESS = [
     "create table public.theirs (id int); grant all on public.theirs to anon",
     "create function public.theirs() returns int language sql as 'select 1'",
