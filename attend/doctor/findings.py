@@ -76,7 +76,11 @@ KINDS: dict[str, _Kind] = {
     "functions_not_asked": _Kind("note", "Put into Vault what health misses there.", "the-bell-cannot-be-rung"),
     "function_unreachable": _Kind("error", "Deploy it, and see attend_functions_url in Vault.", "a-function-is-down"),
     "function_not_there": _Kind("error", "Deploy it, or a newer version of it.", "a-function-is-down"),
-    "function_refuses_signature": _Kind("error", "One secret in Vault and function.", "a-function-refuses-signatures"),
+    "function_refuses_signature": _Kind(
+        "error",
+        "Give Vault and ATTEND_WEBHOOK_SECRET one secret, and let headers pass.",
+        "a-function-refuses-signatures",
+    ),
     "function_lacks_setting": _Kind("error", "Set the variable that it names.", "a-function-is-down"),
     "function_without_database": _Kind("error", "See its SUPABASE_URL and key, and its log.", "a-function-is-down"),
     "net_not_sending": _Kind("error", "select net.worker_restart(), else restart.", "the-bell-cannot-be-rung"),
