@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,13 +18,17 @@ def on_real_stack() -> bool:
     return os.environ.get("ATTEND_STACK", "embedded") == "supabase"
 
 
+def real_database() -> databases.Database:
+    """The database of a real stack, or the one that `ATTEND_DB_URL` names."""
+    url = os.environ.get("ATTEND_DB_URL", "postgresql://postgres:postgres@127.0.0.1:54322/postgres")
+    return databases.Database(databases.GivenServer(url), urlsplit(url).path.lstrip("/"))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """The Postgres server of this test process."""
     if on_real_stack():
-        yield databases.GivenServer(
-            os.environ.get("ATTEND_DB_URL", "postgresql://postgres:postgres@127.0.0.1:54322/postgres")
-        )
+        yield real_database().server
         return
     cluster = databases.start_cluster("main")
     yield cluster
@@ -33,7 +38,7 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def template_database(cluster: databases.Server) -> str:
     """Name of a database with every migration applied as `postgres`; clone it, do not connect to it."""
-    return "postgres" if on_real_stack() else databases.make_template(cluster)
+    return real_database().name if on_real_stack() else databases.make_template(cluster)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def database(
     On a real stack it is the stack's own database, emptied of what the file before left.
     """
     if on_real_stack():
-        database = databases.Database(cluster, "postgres")
+        database = real_database()
         databases.empty(database)
         yield database
         database.close()

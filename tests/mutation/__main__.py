@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, enumerate_mutants
-from tests.mutation.runner import Laboratory, killed_by_pytest
+from tests.mutation.runner import Laboratory, is_grant, is_lock, is_seen_in_the_catalogue, killed_by_pytest
 
 EXCUSED = Path(__file__).with_name("excused.toml")
 
@@ -24,7 +25,7 @@ def main() -> int:
     known = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     laboratory = Laboratory()
     try:
-        if problem := laboratory.killed_by_pgtap(None):
+        if problem := laboratory.killed_by_pgtap(None) or laboratory.killed_by_catalogue(None):
             print(f"The tests fail without any mutant: {problem}", file=sys.stderr)
             return 2
         with laboratory.database() as database:
@@ -49,13 +50,18 @@ def say(text: str) -> None:
 
 
 def _judge(laboratory: Laboratory, mutant: Mutant, *, pytest: bool) -> str | None:
-    killer = laboratory.killed_by_pgtap(mutant)
-    if killer is None and pytest:
-        try:
-            killer = killed_by_pytest(mutant)
-        except subprocess.TimeoutExpired:
-            killer = "pytest did not end"
-    return killer
+    """Asks first what is likeliest to notice: one transaction after the other does not miss a lock, and of a grant the
+    catalogue says all.
+    """
+    stages: list[Callable[[Mutant], str | None]] = [laboratory.killed_by_pgtap]
+    if pytest:
+        stages.append(laboratory.killed_by_catalogue if is_seen_in_the_catalogue(mutant) else killed_by_pytest)
+    if is_grant(mutant) or is_lock(mutant):
+        stages.reverse()
+    try:
+        return next((killer for stage in stages if (killer := stage(mutant))), None)
+    except subprocess.TimeoutExpired:
+        return "pytest did not end"
 
 
 def _report(verdicts: dict[str, str | None], excused: dict[str, str], *, whole: bool) -> int:

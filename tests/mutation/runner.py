@@ -36,8 +36,9 @@ _PYTEST = {
 _MATRIX = "tests/integration/database/test_privilege_matrix.py"
 # Nobody but the owner reaches schema private, so row security there is a second wall that only the catalogue shows.
 _WALLS = "tests/integration/database/test_catalogue.py::test_row_level_security_is_on_for_every_table"
+_RACES = "tests/integration/database/test_races.py"
 # Beyond a feature's own: everything that runs two at once, then what kills processes.
-_EVERYWHERE = ["tests/integration/database/test_races.py", _MATRIX, "tests/faults"]
+_EVERYWHERE = [_RACES, _MATRIX, "tests/faults"]
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 _SECONDS_OF_PYTEST = 600
 
@@ -77,25 +78,48 @@ class Laboratory:
                     return f"{file.relative_to(pgtap.TESTS).with_suffix('')}: {problems[0].splitlines()[0]}"
         return None
 
+    def killed_by_catalogue(self, mutant: Mutant | None) -> str | None:
+        """The first test of who may do what that fails; these read one database and need no stack of their own."""
+        with self.database(mutant) as database:
+            return _first_failure([_MATRIX, _WALLS], ROOT, ATTEND_STACK="supabase", ATTEND_DB_URL=database.dsn())
+
+
+def is_grant(mutant: Mutant) -> bool:
+    """Whether it is a right that somebody has too many or too few."""
+    return mutant.kind in {"grant revoked", "grant added", "execute added"}
+
+
+def is_lock(mutant: Mutant) -> bool:
+    """Whether it is a lock, which one transaction alone does not miss."""
+    return "lock" in mutant.kind
+
+
+def is_seen_in_the_catalogue(mutant: Mutant) -> bool:
+    """Whether the catalogue shows all that changed: who has which right, and where row security is on."""
+    return is_grant(mutant) or mutant.kind == "row security off"
+
 
 def killed_by_pytest(mutant: Mutant) -> str | None:
     """The first test that fails with one more migration, which takes the guard away; None where all pass."""
     with _project_with(mutant) as project:
-        for where in _pytest_for(mutant):
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where],
-                cwd=project,
-                env={**os.environ, "PYTHONPATH": str(project)},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_SECONDS_OF_PYTEST,
-            )
-            if done.returncode == 1 and (failed := _FAILED.search(done.stdout)):
-                return failed[1]
-            if done.returncode not in {0, 1}:
-                raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return None
+        failures = (_first_failure(where, project) for where in _pytest_for(mutant))
+        return next((failure for failure in failures if failure), None)
+
+
+def _first_failure(where: list[str], project: Path, **environment: str) -> str | None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS_OF_PYTEST,
+    )
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    failed = _FAILED.search(done.stdout)
+    return failed[1] if failed else None
 
 
 def _files_for(mutant: Mutant | None) -> list[Path]:
@@ -107,11 +131,10 @@ def _files_for(mutant: Mutant | None) -> list[Path]:
 
 
 def _pytest_for(mutant: Mutant) -> list[list[str]]:
-    if mutant.kind in {"grant revoked", "grant added", "execute added"}:
-        return [[_MATRIX]]
-    if mutant.kind == "row security off":
-        return [[_WALLS]]
-    return [likeliest_first(mutant, path) for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
+    paths = [*_PYTEST.get(mutant.feature, []), *_EVERYWHERE]
+    if is_lock(mutant):
+        paths.insert(0, _RACES)
+    return [likeliest_first(mutant, path) for path in dict.fromkeys(paths)]
 
 
 def likeliest_first(mutant: Mutant, path: str) -> list[str]:
@@ -119,11 +142,10 @@ def likeliest_first(mutant: Mutant, path: str) -> list[str]:
     mutant's name and the file have in common: what kills it is found in a fraction of the time.
     """
     words = {word[:7] for word in re.split(r"[^a-z]+", mutant.name.lower()) if len(word) > 4}
-    is_lock = "lock" in mutant.kind
 
     def likelihood(file: Path) -> tuple[bool, int]:
         text = file.read_text().lower()
-        return is_lock and "at_once" in text, sum(word in text for word in words)
+        return is_lock(mutant) and "tests.support.races" in text, sum(word in text for word in words)
 
     where = ROOT / path
     files = sorted(where.rglob("test_*.py"), key=likelihood, reverse=True) if where.is_dir() else []

@@ -11,7 +11,7 @@ import pytest
 from attend.stack import installation, migrations
 from attend.stack.cluster import Cluster
 from attend.stack.processes import postgres_account
-from tests.conftest import on_real_stack
+from tests.conftest import on_real_stack, real_database
 from tests.support import database as databases
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +48,7 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[databases.Database]:
     """A database with every migration applied, in each default-privilege mode. Read it only."""
     server = server_of(request.param, request)
     if on_real_stack():
-        database = databases.Database(server, "postgres")
+        database = real_database()
         yield database
         database.close()
         return

@@ -154,13 +154,26 @@ def test_a_long_transaction_that_has_marked_silences_nobody(
 
 
 def test_a_writer_never_waits_for_another_one_s_bell(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+    said: list[str | None] = []
     with writer(database) as holder, writer(database) as other:
         holder.execute("select from private.bells for update")
+        other.add_notice_handler(lambda notice: said.append(notice.message_primary))
         other.execute("set local lock_timeout = '200ms'")
         write(other, mentor)
         other.commit()
+    assert said == []
     assert queued(database, bell) == []
     assert marks(database, mentor, bell) == 1
+
+
+def test_of_two_drains_that_end_at_once_one_rings_again(database: Database, mentor: dict[str, UUID], bell: str) -> None:
+    with writer(database) as connection:
+        write(connection, mentor)
+    ring_again = "select private.ring_again(%s, 'public', 'activities') as rang"
+    with writer(database) as first, writer(database) as second:
+        second.execute("set local lock_timeout = '2s'")
+        assert [c.execute(ring_again, (bell,)).fetchone() for c in (first, second)] == [{"rang": True}, {"rang": False}]
+    assert len(queued(database, bell)) == 2
 
 
 @pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])

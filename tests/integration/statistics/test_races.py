@@ -10,29 +10,22 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from tests.integration.statistics.conftest import NOW, Programme
+from tests.support.races import until, waits
 from tests.support.statistics import drain
 
 SECONDS = 12
 ROUNDS = 3_000
+_HOLD_A_DAY = "select from public.activity_statistics where user_id = %s and period_type = 'day' for update"
+_REBUILD = "select private.rebuild_statistics(%s, null, null, now(), null)"
 
 
 def together(*tasks: Callable[[], object]) -> list[object]:
     """Runs them at once; raises what any of them raised."""
     with ThreadPoolExecutor(len(tasks)) as pool:
         return [future.result(timeout=240) for future in [pool.submit(task) for task in tasks]]
-
-
-def waits(programme: Programme, connection: psycopg.Connection[Any]) -> bool:
-    """Whether that connection waits for a lock, or (a drain, for people who are being erased) for another try."""
-    return programme.database.value(
-        "select exists (select from pg_stat_activity"
-        " where pid = %s and (wait_event_type = 'Lock' or wait_event = 'PgSleep'))",
-        (connection.info.backend_pid,),
-    )
 
 
 def test_a_mark_made_while_the_same_day_is_drained_is_not_lost(programme: Programme, mentor: UUID) -> None:
@@ -114,11 +107,38 @@ def test_two_drains_of_one_person_never_leave_what_the_slower_one_saw_earlier(
         programme.activity(mentor, NOW - timedelta(days=1))
         with ThreadPoolExecutor(1) as pool:
             later = pool.submit(drain, quick)
-            while not waits(programme, quick):
+            while not waits(programme.database, quick):
                 assert not later.done(), "the later drain did not wait for the earlier one"
             slow.commit()
             assert later.result(10)["marks"] == 1
     assert programme.row(mentor)["total_activities"] == 2
+    programme.assert_right()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_drain_that_saw_less_never_writes_last(programme: Programme, first: int) -> None:
+    """It is held up at the row of one person, having read the activities of both."""
+    people = sorted(programme.person() for _ in range(2))
+    for user_id in people:
+        programme.activity(user_id)
+    programme.drain()
+    with (
+        programme.database.connect(autocommit=False) as obstacle,
+        programme.database.connect() as slow,
+        programme.database.connect() as quick,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        obstacle.execute(_HOLD_A_DAY, (people[first],))
+        for user_id in people:
+            programme.activity(user_id)
+        earlier = pool.submit(drain, slow)
+        until(lambda: waits(programme.database, slow))
+        programme.activity(people[1 - first])
+        later = pool.submit(drain, quick)
+        until(lambda: later.done() or waits(programme.database, quick))
+        obstacle.rollback()
+        assert [each.result(10)["people"] for each in (earlier, later)] == [2, 1]
+    assert programme.row(people[1 - first])["total_activities"] == 3
     programme.assert_right()
 
 
@@ -205,18 +225,21 @@ def test_a_contact_erased_while_an_activity_moves_is_forgotten_where_it_went(
     ],
     ids=["a rule is added", "a rule changes", "a rule is deleted", "a type becomes a group"],
 )
+@pytest.mark.parametrize("has_marked", [False, True], ids=["before its marks", "between its marks and its commit"])
 def test_an_activity_drained_before_a_change_of_rules_commits_is_judged_by_it_in_the_end(
-    programme: Programme, mentor: UUID, change: str, prepare: str | None
+    programme: Programme, mentor: UUID, change: str, prepare: str | None, has_marked: bool
 ) -> None:
     """The change cannot see the activity, which is written after it; the drain cannot see the change."""
     if prepare:
         programme.database.execute(f"insert into public.bufdir_rules values {prepare}", {"id": programme.id})
     with programme.database.connect(autocommit=False) as admin, programme.database.connect() as drainer:
         admin.execute(change.encode(), {"id": programme.id})
+        if has_marked:
+            admin.execute("set constraints all immediate")
         programme.activity(mentor)
         with ThreadPoolExecutor(1) as pool:
             drained = pool.submit(drain, drainer)
-            _until(lambda: drained.done() or waits(programme, drainer))
+            until(lambda: drained.done() or waits(programme.database, drainer))
             admin.commit()
             drained.result(10)
     programme.drain()
@@ -233,7 +256,7 @@ def _side_by_side(programme: Programme, first: tuple[str, Any], second: tuple[st
     ):
         one.execute(first[0].encode(), first[1])
         later = pool.submit(two.execute, second[0].encode(), second[1])
-        _until(lambda: later.done() or waits(programme, two))
+        until(lambda: later.done() or waits(programme.database, two))
         one.commit()
         later.result(10)
         drainer.execute("set lock_timeout = '200ms'")
@@ -242,11 +265,61 @@ def _side_by_side(programme: Programme, first: tuple[str, Any], second: tuple[st
     programme.drain()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+# --- A rebuild beside drains -----------------------------------------------------------------------------------------
+
+
+def test_a_rebuild_does_not_wait_for_marks_that_a_drain_holds(programme: Programme, mentor: UUID) -> None:
+    programme.activity(mentor)
+    with programme.database.connect(autocommit=False) as drainer, programme.database.connect() as rebuilder:
+        drainer.execute("select from private.statistics_marks for update")
+        rebuilder.execute("set lock_timeout = '1s'")
+        rebuilder.execute(_REBUILD, (programme.id,))
+        drainer.commit()
+    assert programme.marks() == 1
+    programme.assert_right()
+
+
+def test_a_rebuild_takes_everybody_in_the_order_of_a_drain(programme: Programme) -> None:
+    """One that took only those with marks first, and then everybody, would wait in a circle with a drain of both."""
+    one, two = sorted(programme.person() for _ in range(2))
+    for user_id in (one, two):
+        programme.activity(user_id)
+    programme.drain()
+    programme.activity(two)
+    with (
+        programme.database.connect(autocommit=False) as obstacle,
+        programme.database.connect() as rebuilder,
+        programme.database.connect() as drainer,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        obstacle.execute(_HOLD_A_DAY, (two,))
+        rebuilt = pool.submit(rebuilder.execute, _REBUILD, (programme.id,))
+        until(lambda: waits(programme.database, rebuilder))
+        for user_id in (one, two):
+            programme.activity(user_id)
+        drained = pool.submit(drain, drainer)
+        until(lambda: waits(programme.database, drainer))
+        obstacle.rollback()
+        rebuilt.result(10)
+        assert drained.result(10)["people"] == 2
+    programme.assert_right()
+
+
+def test_a_rebuild_that_meets_an_erasure_under_way_goes_on_without_them(programme: Programme, mentor: UUID) -> None:
+    staying = programme.person()
+    programme.activity(staying)
+    with (
+        programme.database.connect(autocommit=False) as eraser,
+        programme.database.connect() as rebuilder,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        eraser.execute("delete from public.users where id = %s", (mentor,))
+        rebuilt = pool.submit(rebuilder.execute, _REBUILD, (programme.id,))
+        until(lambda: waits(programme.database, rebuilder) or rebuilt.done())
+        eraser.commit()
+        rebuilt.result(10)
+    assert programme.row(mentor) == {}
+    programme.assert_right()
 
 
 # --- Who is erased ---------------------------------------------------------------------------------------------------
@@ -330,7 +403,7 @@ def test_a_person_erased_in_the_midst_of_a_drain_waits_for_its_end(programme: Pr
     ):
         drain(drainer)
         erased = pool.submit(eraser.execute, "delete from public.users where id = %s", (mentor,))
-        _until(lambda: waits(programme, eraser) or erased.done())
+        until(lambda: waits(programme.database, eraser) or erased.done())
         programme.database.execute("select 1")
         drainer.commit()
         erased.result(10)
@@ -349,7 +422,7 @@ def test_a_drain_that_meets_an_erasure_under_way_waits_and_goes_on(programme: Pr
     ):
         eraser.execute("delete from public.users where id = %s", (mentor,))
         drained = pool.submit(drain, drainer)
-        _until(lambda: waits(programme, drainer) or drained.done())
+        until(lambda: waits(programme.database, drainer) or drained.done())
         eraser.commit()
         drained.result(10)
     programme.drain()
