@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
+from attend.login import log_in
 from attend.stack import round_trip, services, vault
 from attend.stack.errors import StackError
 from attend.stack.processes import free_port, require_free_port
@@ -154,13 +155,7 @@ def target(db_url: str | None, api_url: str | None, key: str | None) -> Target:
 
 def connect(target: Target) -> psycopg.Connection[Any]:
     """An autocommit connection to a database that has the migrations."""
-    try:
-        connection = psycopg.connect(target.db_url, autocommit=True, connect_timeout=10)
-    except psycopg.Error as error:
-        first = str(error).strip().splitlines()[0]
-        raise StackError(
-            f"The database does not answer: {first}", "Check --db-url, and that the project runs."
-        ) from error
+    connection = log_in(target.db_url, autocommit=True, application_name="attend serve")
     found = connection.execute(
         "select to_regproc('private.post_signed') is not null and to_regproc('net.http_post') is not null"
     ).fetchone()
