@@ -1,7 +1,7 @@
 -- At its release a push is judged once more: preference, quiet hours, cap, deadline, and the condition itself.
 begin;
 \ir ../helpers.psql
-select plan(68);
+select plan(70);
 select tests.populate();
 delete from public.notifications;
 delete from public.notification_preferences;
@@ -233,6 +233,9 @@ select is((select concat_ws(' ', o.state, o.last_error, h.event) from private.ou
 select tests.anew(), tests.push('good'), tests.push('bad', p_rule => 'a rule', p_context => '{"days": 3, "period_start": "rubbish"}');
 select is(tests.claim(), '1 go, held {"unjudged": 1}', 'what cannot be judged is put aside, the rest goes');
 select is((select concat_ws(' ', o.state, o.attempts, o.last_error, o.next_attempt_at) from private.outbox o where o.id = tests.id('bad')), 'failed 1 condition_failed: 22007 invalid input syntax for type timestamp with time zone: "rubbish" 2026-06-10 12:10:00+00', 'and tried again');
+select tests.anew(), tests.push('bad', p_rule => 'a rule', p_context => '{"days": 3, "period_start": "rubbish"}', p_on => '2026-06-09');
+select is(tests.claim(), '0 go, held {"unjudged": 1}', 'on another day than it was planned for, too');
+select is((select n.release_on from public.notifications n), '2026-06-09', 'of which it takes no room, as it does not go');
 
 select * from finish();
 rollback;
