@@ -333,6 +333,7 @@ FUNCTIONS: dict[str, str] = {
     "private.template_values": "authenticated service_role",
     "private.written_date": "authenticated service_role",
     "private.check_limit": "service_role",
+    "private.has_arrived": "service_role",
     "private.gone_notifications": "service_role",
     "private.hold_pushes": "service_role",
     "private.is_case_of": "service_role",

@@ -1,6 +1,19 @@
 -- Edges: where a clock or a year changes, one of two devices is left, a case goes to and fro, or a snapshot is older than a lock.
 set check_function_bodies = off;
 
+create function private.has_arrived(p_organization_id uuid, p_outbox_id uuid) returns boolean
+language sql stable parallel safe
+set search_path = ''
+as $$
+  select exists (
+    select from private.outbox_devices d
+    where d.organization_id = p_organization_id and d.outbox_id = p_outbox_id and d.verdict = 'sent');
+$$;
+comment on function private.has_arrived(uuid, uuid) is
+  'Whether a push has reached its person on some device, while it may still wait for another: they have been told.';
+revoke all on function private.has_arrived(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function private.has_arrived(uuid, uuid) to service_role;
+
 create or replace function private.milestone_periods(p_period text, p_max_age_days integer, p_now timestamptz)
 returns table (period text, period_start timestamptz, label text)
 language sql stable
@@ -59,6 +72,90 @@ comment on function private.release_at(timestamptz, text, time, time) is
   'p_now, or where it is quiet in a time zone (from inclusive, to exclusive, over midnight if from is later; null: never), the instant at which it no longer is.';
 revoke all on function private.release_at(timestamptz, text, time, time) from public, anon, authenticated, service_role;
 grant execute on function private.release_at(timestamptz, text, time, time) to service_role;
+
+create or replace function private.take_back(p_organization_id uuid, p_notification_ids uuid[], p_now timestamptz) returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  with retracted as (
+    update public.notifications n
+    set retracted_at = p_now
+    where n.organization_id = p_organization_id and n.id = any (p_notification_ids)
+      and n.read_at is null and n.dismissed_at is null and n.retracted_at is null
+      -- Whom the push has reached on one device has been told, though another device still waited for it.
+      and not exists (
+        select from private.outbox o
+        where o.organization_id = n.organization_id and o.notification_id = n.id and private.has_arrived(o.organization_id, o.id)
+        offset 0)
+    returning n.user_id, n.scenario, n.subject, n.triggered_at
+  ), retold as (
+    -- A lead that nobody saw is told again where the certificate turns out to expire after all. (A milestone stays recorded, and
+    -- inactivity cools down.)
+    delete from private.cooldowns cd
+    using retracted r
+    where cd.organization_id = p_organization_id and cd.user_id = r.user_id and cd.scenario = r.scenario and cd.subject = r.subject
+      and r.scenario = 'certification_expiry'
+  )
+  update public.notifications n
+  set retracted_at = p_now
+  from retracted r
+  where n.organization_id = p_organization_id and n.about_user_id = r.user_id and n.scenario = r.scenario
+    and n.subject = r.subject || '/' || r.user_id and n.triggered_at = r.triggered_at
+    and n.read_at is null and n.dismissed_at is null and n.retracted_at is null;
+end;
+$$;
+comment on function private.take_back(uuid, uuid[], timestamptz) is
+  'Takes notifications out of the app that were not pushed and no longer hold. What has been read, or has arrived on a device, stays; what coordinators were told of it goes along. For whoever has taken back the push and holds the locks of the people (private.retract_unmatched).';
+revoke all on function private.take_back(uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.take_back(uuid, uuid[], timestamptz) to service_role;
+
+create or replace function private.unmatched_notifications(
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_matches private.scenario_match[], p_now timestamptz,
+  p_notification_ids uuid[] default null)
+returns uuid[]
+language plpgsql stable
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  -- Asked of what waits, never of everything that was ever told: a chunk must not cost more as a run goes on. Mostly nothing does.
+  v_waiting constant uuid[] := coalesce(p_notification_ids, array(
+    select o.notification_id from private.outbox o
+    where o.organization_id = p_organization_id and o.state in ('pending', 'deferred', 'failed')
+      -- What waits for a second device only is settled at its next attempt.
+      and (o.attempts = 0 or not private.has_arrived(o.organization_id, o.id))
+      and (p_from_user is null or o.user_id >= p_from_user) and (p_to_user is null or o.user_id < p_to_user)
+      and (p_user_ids is null or o.user_id = any (p_user_ids))));
+begin
+  if v_waiting = '{}' then
+    return v_waiting;
+  end if;
+  return array(
+    select n.id
+    from public.notifications n
+    where n.organization_id = p_organization_id and n.id = any (v_waiting)
+      -- Of who is in quarantine nobody knows what matches.
+      and not exists (select from private.quarantine q where q.organization_id = n.organization_id and q.user_id = n.user_id)
+      -- Without a rule, somebody outside decided. What was decided later than p_now is not this evaluation's to judge, nor is a
+      -- milestone of a year that is no longer looked at, while its rule is on.
+      and n.rule_id is not null and n.triggered_at <= p_now
+      and (coalesce((n.context ->> 'period_start')::timestamptz >= date_trunc('year', p_now, 'UTC'), true)
+        or not exists (
+          select from public.scenario_rules r
+          where r.organization_id = n.organization_id and r.id = n.rule_id and r.is_enabled))
+      and not exists (
+        select from unnest(p_matches) as m
+        where m.user_id = n.user_id and m.scenario = n.scenario and m.subject = n.subject
+          and (m.gate is null or m.gate not in ('rule_disabled', 'person_inactive', 'away', 'not_matched')))
+  );
+end;
+$$;
+comment on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) is
+  'What was decided for these people, has not been sent, and no longer holds: p_matches are all they match at p_now. An evaluation takes it back, and a dry-run knows that it will. With p_notification_ids, which of these no longer hold, whoever is about to send them.';
+revoke all on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) to service_role;
 
 create or replace function private.release_pushes(p_pushes private.outbox[], p_now timestamptz) returns setof private.push_release
 language plpgsql
