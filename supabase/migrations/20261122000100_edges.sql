@@ -157,6 +157,150 @@ comment on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], pr
 revoke all on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function private.unmatched_notifications(uuid, uuid, uuid, uuid[], private.scenario_match[], timestamptz, uuid[]) to service_role;
 
+create function private.forget_case_news(p_organization_id uuid, p_notification_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  delete from private.cooldowns cd
+  using public.notifications n
+  where n.organization_id = p_organization_id and n.id = any (p_notification_ids) and n.scenario = 'pastoral_case'
+    and n.retracted_at is not null
+    and cd.organization_id = n.organization_id and cd.user_id = n.user_id and cd.scenario = n.scenario and cd.subject = n.subject
+    and cd.last_triggered_at = n.triggered_at
+    -- Whoever has closed the case knows of it.
+    and not exists (
+      select from public.pastoral_cases c
+      where c.organization_id = n.organization_id and c.status = 'closed'
+        and c.id = case when pg_catalog.pg_input_is_valid(n.context ->> 'case_id', 'uuid') then (n.context ->> 'case_id')::uuid end
+      offset 0);
+end;
+$$;
+comment on function private.forget_case_news(uuid, uuid[]) is
+  'Of these notifications, those that were news of a case and were taken back unseen have told nobody: the next news of that person is told without waiting for their cooldown.';
+revoke all on function private.forget_case_news(uuid, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function private.forget_case_news(uuid, uuid[]) to service_role;
+
+create or replace function private.retract_case_news(p_organization_id uuid, p_case_ids uuid[], p_now timestamptz) returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_locked uuid[];
+  v_taken uuid[];
+begin
+  -- The servant first and then their push, as whoever opts out does; and nobody is waited for, as the case is locked already and
+  -- whoever has the servant may be waiting for it. What is left is judged at its release (private.gone_notifications).
+  v_locked := array(
+    select u.id from public.users u
+    where u.organization_id = p_organization_id and u.id = any (private.servants_with_news(p_organization_id, p_case_ids))
+    order by u.id
+    for no key update skip locked);
+  if v_locked = '{}' then
+    return;
+  end if;
+  with taken as (
+    update private.outbox o
+    set state = 'retracted'
+    from public.notifications n
+    join public.pastoral_cases c on c.organization_id = n.organization_id and c.id::text = n.context ->> 'case_id'
+    where n.organization_id = p_organization_id and n.scenario = 'pastoral_case' and n.context ->> 'case_id' = any (p_case_ids::text[])
+      and o.organization_id = n.organization_id and o.notification_id = n.id and o.user_id = any (v_locked)
+      and o.state in ('pending', 'deferred', 'failed') and (o.attempts = 0 or not private.has_arrived(o.organization_id, o.id))
+      and not private.is_case_of(c.status, c.assigned_servant_id, n.user_id)
+    returning o.notification_id
+  )
+  select array_agg(t.notification_id) into v_taken from taken t;
+  perform private.take_back(p_organization_id, v_taken, p_now);
+  perform private.forget_case_news(p_organization_id, v_taken);
+end;
+$$;
+comment on function private.retract_case_news(uuid, uuid[], timestamptz) is
+  'Takes back what has not reached a servant of these cases and no longer concerns them: they are done with, or somebody else''s.';
+revoke all on function private.retract_case_news(uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.retract_case_news(uuid, uuid[], timestamptz) to service_role;
+
+create function private.servants_with_news(p_organization_id uuid, p_case_ids uuid[]) returns uuid[]
+language plpgsql stable
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return array(
+    select distinct o.user_id
+    from private.outbox o
+    join public.notifications n on n.organization_id = o.organization_id and n.id = o.notification_id
+    where o.organization_id = p_organization_id and o.state in ('pending', 'deferred', 'failed')
+      and n.scenario = 'pastoral_case' and n.context ->> 'case_id' = any (p_case_ids::text[]));
+end;
+$$;
+comment on function private.servants_with_news(uuid, uuid[]) is 'Who is still to be pushed news of these cases.';
+revoke all on function private.servants_with_news(uuid, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function private.servants_with_news(uuid, uuid[]) to service_role;
+
+create or replace function private.tend_cases(p_organization_id uuid, p_person_ids uuid[], p_now timestamptz) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_person_ids uuid[] := p_person_ids;
+  v_perhaps uuid[];
+  v_changes private.case_change[];
+  v_opened private.notification_claim[];
+  v_left uuid[];
+  v_counts jsonb := '{}';
+begin
+  if p_person_ids is null then
+    select array_agg(t.person_id) filter (where t.is_certain), array_agg(t.person_id) filter (where not t.is_certain)
+      into v_person_ids, v_perhaps
+    from private.people_to_tend(p_organization_id) t;
+    -- Judged without their locks, so that a case which waits for its servant and nothing else is not written to night after night.
+    if v_perhaps <> '{}' then
+      v_person_ids := v_person_ids || array(
+        select distinct c.person_id from private.case_changes(p_organization_id, v_perhaps, p_now) c);
+    end if;
+  end if;
+  if v_person_ids <> '{}' then
+    -- Locked in the order of the key, and judged by a statement that sees what was committed meanwhile: of twenty generators at
+    -- once one finds something to do.
+    perform from public.people p
+    where p.organization_id = p_organization_id and p.id = any (v_person_ids)
+    order by p.id
+    for no key update;
+    v_changes := array(select c from private.case_changes(p_organization_id, v_person_ids, p_now) c);
+    v_opened := private.apply_case_changes(p_organization_id, v_changes, p_now);
+    v_left := array(select c.case_id from unnest(v_changes) as c where c.action in ('return', 'withdraw', 'assign'));
+    if v_left <> '{}' then
+      -- Before anybody is told, so that it makes room in their day; so whoever is about to be told is locked along, for all of
+      -- these locks to be taken in the order of the key.
+      perform from public.users u
+      where u.organization_id = p_organization_id and u.id in (
+        select unnest(private.servants_with_news(p_organization_id, v_left))
+        union all
+        select o.user_id from unnest(v_opened) as o
+        union all
+        select c.assigned_servant_id from public.pastoral_cases c where c.organization_id = p_organization_id and c.untold is not null)
+      order by u.id
+      for no key update;
+      perform private.retract_case_news(p_organization_id, v_left, p_now);
+    end if;
+    select coalesce(jsonb_object_agg('cases', a.counts), '{}') into v_counts
+    from (
+      select jsonb_object_agg(n.action, n.n) as counts
+      from (select c.action, count(*) as n from unnest(v_changes) as c group by c.action) n
+    ) a
+    where a.counts is not null;
+  end if;
+  return private.add_counts(v_counts, private.tell_servants(p_organization_id, p_person_ids, v_opened, p_now));
+end;
+$$;
+comment on function private.tend_cases(uuid, uuid[], timestamptz) is
+  'Brings the cases of an organisation''s people (null: of everybody) to what they should be, and tells the servants, in the caller''s transaction. Repeating it changes nothing. Returns {"cases": {"action": n}, "pastoral_case": {"outcome": n}}.';
+revoke all on function private.tend_cases(uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.tend_cases(uuid, uuid[], timestamptz) to service_role;
+
 create or replace function private.release_pushes(p_pushes private.outbox[], p_now timestamptz) returns setof private.push_release
 language plpgsql
 set search_path = ''
@@ -210,7 +354,7 @@ begin
           r.expires_at, null, r.scenario, r.rule_id)::private.push_release
         else r end
       from unnest(v_releases) as r);
-    perform private.take_back(g.organization_id, g.ids, p_now)
+    perform private.take_back(g.organization_id, g.ids, p_now), private.forget_case_news(g.organization_id, g.ids)
     from (
       select r.organization_id, array_agg(r.notification_id) as ids from unnest(v_releases) as r where r.gate = 'condition_gone' group by r.organization_id
     ) g;

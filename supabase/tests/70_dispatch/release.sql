@@ -1,7 +1,7 @@
 -- At its release a push is judged once more: preference, quiet hours, cap, deadline, and the condition itself.
 begin;
 \ir ../helpers.psql
-select plan(74);
+select plan(75);
 select tests.populate();
 delete from public.notifications;
 delete from public.notification_preferences;
@@ -258,6 +258,9 @@ select is(tests.claim('2026-06-10 12:10+00'), '0 go, held {"condition_gone": 1}'
 select is((select format('%s, cooldowns %s', tests.state(), count(*)) from private.cooldowns where scenario = 'certification_expiry'), 'sent, cooldowns 1', 'which settles it: sent');
 update public.certificates set revoked_at = null where id = tests.id('a certificate');
 select is(public.evaluate_people(tests.id('a'), array[tests.id('a mentor')], '2026-06-10 12:20+00') #> '{counts,certification_expiry,cooling_down}', '1', 'and it is not told twice');
+select tests.half('pastoral_case', tests.id('person')::text, jsonb_build_object('case_id', tests.id('case'), 'event', 'opened', 'absences', 3));
+select private.retract_case_news(tests.id('a'), array[tests.id('case')], '2026-06-10 12:10+00');
+select is((select format('%s, cooldowns %s', tests.state(), count(*)) from private.cooldowns where scenario = 'pastoral_case'), 'failed, cooldowns 1', 'news of a case neither');
 
 select * from finish();
 rollback;

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from tests.support.congregation import Congregation, refused
@@ -224,12 +225,12 @@ STORIES: dict[str, tuple[list[tuple[Any, ...]], list[str], list[str]]] = {
             *(("correct", 14, "absent"), ("night", 2)),
         ],
         ["withdrawn normal servant attendance_corrected", "open normal servant"],
-        ["opened retracted"],
+        ["opened retracted", "opened"],
     ),
     "a return that was a mistake opens the case again": (
         [("records", "aaa"), ("night",), ("records", "p", 21), ("night",), ("correct", 21, "absent"), ("night",)],
         ["open normal servant"],
-        ["opened retracted"],
+        ["opened retracted", "reopened"],
     ),
     "closed too early, it is left alone for 28 days": (
         [("records", "aaa"), ("night",), ("work", "closed"), ("night", 27)],
@@ -381,6 +382,89 @@ def test_in_quiet_hours_the_push_waits_and_a_return_takes_it_back(database: Data
     tale.records("p", 21)
     tale.church.generate(tale.now)
     assert database.value(outbox, (tale.church.id,)) == "retracted"
+
+
+def test_what_was_taken_back_unseen_is_told_when_it_is_true_again(database: Database) -> None:
+    tale = Story(Congregation(database))
+    tale.records("aaa")
+    tale.quiet()
+    tale.church.generate(tale.now)
+    tale.correct(14, "excused")
+    tale.church.generate(tale.now + timedelta(minutes=1))
+    assert tale.church.told() == ["opened retracted"]
+    tale.correct(14, "absent")
+    again = tale.church.generate(tale.now + timedelta(minutes=2))
+    assert again == {"cases": {"open": 1}, "pastoral_case": {"quiet_hours": 1}}
+    assert tale.church.told() == ["opened retracted", "opened"]
+
+
+def test_what_was_seen_is_told_once_however_often_it_is_corrected(database: Database) -> None:
+    tale = Story(Congregation(database))
+    tale.records("aaa")
+    tale.church.generate(tale.now)
+    database.execute("update private.outbox set state = 'sent' where organization_id = %s", (tale.church.id,))
+    tale.correct(14, "excused")
+    tale.church.generate(tale.now + timedelta(minutes=1))
+    tale.correct(14, "absent")
+    again = tale.church.generate(tale.now + timedelta(minutes=2))
+    assert again == {"cases": {"open": 1}, "pastoral_case": {"cooling_down": 1}}
+
+
+def test_a_servant_who_opts_out_while_news_of_theirs_is_taken_back_does_not_wait_in_a_circle(database: Database) -> None:
+    """The servant's lock comes before that of their push, whoever takes it."""
+    church = Congregation(database)
+    low, high = sorted((church.user("servant"), church.user("servant")))
+    of_high, of_low = church.family(high), church.family(low)
+    back = church.person(of_high)
+    church.records(back, "aaa")
+    church.generate()
+    church.records(back, "p", 21)
+    for family in (of_high, of_low):
+        church.records(church.person(family), "aaa")
+    failures: list[str] = []
+
+    def run(statement: str, *arguments: Any) -> threading.Thread:
+        def work() -> None:
+            with database.connect("service_role") as connection:
+                connection.execute("set statement_timeout = '60s'")
+                try:
+                    connection.execute(statement.encode(), arguments)
+                except psycopg.Error as error:
+                    failures.append(repr(error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        return thread
+
+    with database.connect(autocommit=False) as holding:
+        holding.execute("select from public.users where id = %s for no key update", (low,))
+        waiting = [run("select private.tend_cases(%s, null, now())", church.id)]
+        # Meanwhile the other of the two servants opts out; they have news that is to be taken back.
+        with database.connect(autocommit=False) as other:
+            other.execute("set local lock_timeout = '5s'")
+            out = "insert into public.notification_preferences values (%s, %s, 'pastoral_case', 'all', false)"
+            other.execute(out, (church.id, high))
+            other.commit()
+        holding.commit()
+        for thread in waiting:
+            thread.join(20)
+    assert failures == []
+    assert church.told(high) == ["opened retracted"]
+    assert church.told(low) == ["opened"]
+
+
+def test_a_case_that_is_given_away_and_back_is_told_of_again(tale: Story, database: Database) -> None:
+    church = tale.church
+    case = church.cases(tale.person)[0]["id"]
+    admin, other = church.login(church.admin), church.user("servant")
+    for servant in (other, church.servant):
+        with church.as_person(admin) as connection:
+            connection.execute("select public.reassign_case(%s, %s)", (case, servant))
+        database.value("select public.drain_care_marks()")
+    assert church.told(church.servant) == ["opened retracted", "assigned"]
+    assert church.told(other) == ["assigned retracted"]
 
 
 def test_what_has_been_read_is_not_taken_back(database: Database) -> None:

@@ -51,7 +51,7 @@ begin
           r.expires_at, null, r.scenario, r.rule_id)::private.push_release
         else r end
       from unnest(v_releases) as r);
-    perform private.take_back(g.organization_id, g.ids, p_now)
+    perform private.take_back(g.organization_id, g.ids, p_now), private.forget_case_news(g.organization_id, g.ids)
     from (
       select r.organization_id, array_agg(r.notification_id) as ids from unnest(v_releases) as r where r.gate = 'condition_gone' group by r.organization_id
     ) g;
