@@ -237,6 +237,7 @@ FUNCTIONS: dict[str, str] = {
     "private.inactivity_matches": "service_role",
     "private.inform_coordinators": "service_role",
     "private.lone_rule": "service_role",
+    "private.need_read_committed": "service_role",
     "private.lock_slice": "service_role",
     "private.mark_ended_streaks": "service_role",
     "private.mark_people": "service_role",

@@ -1,6 +1,85 @@
 -- Edges: where a clock or a year changes, one of two devices is left, a case goes to and fro, or a snapshot is older than a lock.
 set check_function_bodies = off;
 
+create function private.need_read_committed() returns void
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'invalid_transaction_state', message = 'read_committed_is_needed',
+      detail = jsonb_build_object('transaction_isolation', current_setting('transaction_isolation'))::text,
+      hint = 'This takes a lock and then looks at what was committed until then, which no other isolation level shows.';
+  end if;
+end;
+$$;
+comment on function private.need_read_committed() is
+  'Refuses (25000 read_committed_is_needed) where somebody locks first and reads afterwards: a snapshot of before the lock would let two decide side by side.';
+revoke all on function private.need_read_committed() from public, anon, authenticated, service_role;
+grant execute on function private.need_read_committed() to service_role;
+
+create or replace function private.mark_statistics_of_activity_type() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform private.need_read_committed();
+  -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
+  -- for this commit and reads the new category. Deferred to the commit, so that nobody waits long.
+  perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || new.organization_id::text, 0));
+  perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
+  from (
+    select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
+    from public.activities a
+    where a.organization_id = new.organization_id and a.activity_type_id = new.id and a.status = 'completed'
+  ) d;
+  return null;
+end;
+$$;
+-- Definer because admins who change a type may not see marks.
+comment on function private.mark_statistics_of_activity_type() is 'Trigger: marks the days of activities of a type whose category changed.';
+revoke all on function private.mark_statistics_of_activity_type() from public, anon, authenticated, service_role;
+
+create or replace function private.mark_statistics_of_bufdir_rule() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_rule public.bufdir_rules;
+  v_sides public.bufdir_rules[];
+begin
+  -- (Unless the organisation goes, and everything of it.)
+  perform private.need_read_committed() from public.organizations o where o.id = coalesce(new.organization_id, old.organization_id);
+  -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
+  -- for this commit and reads the new rule. Deferred to the commit, so that nobody waits long.
+  perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || coalesce(new.organization_id, old.organization_id)::text, 0));
+  -- Each side holds from its date until the next rule's; a rule that moved or went gives its span to the one before it,
+  -- so the span between the two dates is touched as well, and both spans together cover it.
+  v_sides := case
+    when tg_op = 'INSERT' then array[new]
+    when tg_op = 'DELETE' or old.effective_from = new.effective_from then array[old]
+    else array[old, new]
+  end;
+  foreach v_rule in array v_sides loop
+    perform private.mark_statistics(array_agg(d.organization_id), array_agg(d.user_id), array_agg(d.day))
+    from (
+      select distinct a.organization_id, a.user_id, (a.occurred_at at time zone 'UTC')::date as day
+      from public.activities a
+      where a.organization_id = v_rule.organization_id and a.status = 'completed'
+        and a.occurred_at >= v_rule.effective_from::timestamp at time zone 'UTC'
+        and a.occurred_at < coalesce(
+          (select min(r.effective_from)::timestamp at time zone 'UTC' from public.bufdir_rules r
+           where r.organization_id = v_rule.organization_id and r.effective_from > v_rule.effective_from),
+          'infinity')
+    ) d;
+  end loop;
+  return null;
+end;
+$$;
+-- Definer because admins who change a rule may not see marks.
+comment on function private.mark_statistics_of_bufdir_rule() is 'Trigger: marks exactly the days of activities that a changed Bufdir rule covers, before or after.';
+revoke all on function private.mark_statistics_of_bufdir_rule() from public, anon, authenticated, service_role;
+
 create function private.has_arrived(p_organization_id uuid, p_outbox_id uuid) returns boolean
 language sql stable parallel safe
 set search_path = ''
@@ -84,6 +163,173 @@ comment on function public.record_receipts(jsonb, timestamptz, integer, integer,
   'Records receipts: [{organization_id, outbox_id, device_id, provider_id, verdict, reason, retry_after}], verdict null where the provider does not know yet (asked again, for a day). A push that reached nobody after all is tried again, dead, or skipped. Repeating a call changes nothing.';
 revoke all on function public.record_receipts(jsonb, timestamptz, integer, integer, integer) from public, anon, authenticated, service_role;
 grant execute on function public.record_receipts(jsonb, timestamptz, integer, integer, integer) to service_role;
+
+create or replace function private.claim_notifications(
+  p_organization_id uuid, p_claims private.notification_claim[], p_now timestamptz)
+returns setof private.claim_outcome
+language plpgsql volatile
+set search_path = ''
+-- Foreign keys, too, are checked by plans that are made in here.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  v_snapshot text;
+  v_judged private.judged_claim[];
+  v_passed private.judged_claim[];
+  v_taken record;
+  v_lost private.judged_claim[];
+  v_ids uuid[];
+  v_ringing uuid;
+begin
+  if p_claims is null then
+    return;
+  end if;
+  perform private.need_read_committed();
+  v_snapshot := pg_current_snapshot();
+  v_judged := private.delivery_gates(p_organization_id, p_claims, p_now, null);
+  -- Whoever may be told is locked, in the order of the key, so that two evaluators never wait for each other in a circle, and
+  -- then, if anybody committed anything meanwhile, judged again by a statement that sees it: a cooldown taken, a day filled, an
+  -- opt-out.
+  perform from public.users u
+  where u.organization_id = p_organization_id and u.id in (
+    select g.user_id from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours')
+    union
+    select uc.coordinator_id from unnest(v_judged) as g
+    cross join lateral (
+      select w.coordinator_id from public.user_coordinators w
+      where w.organization_id = p_organization_id and w.user_id = g.user_id
+      offset 0
+    ) uc
+    where g.gate in ('would_send', 'quiet_hours') and g.informs_coordinators)
+  order by u.id
+  for no key update of u;
+  if found then
+    if v_snapshot <> pg_current_snapshot()::text then
+      v_judged := array(select g from unnest(v_judged) as g where g.gate not in ('would_send', 'quiet_hours'))
+        || private.delivery_gates(p_organization_id, array(
+          select row(c.user_id, c.scenario, c.subject, c.rule_id, c.cooldown_days, c.crossed_at, c.context, c.rule_version, c.priority,
+            c.is_mandatory, c.informs_coordinators)::private.notification_claim
+          from unnest(v_judged) as c where c.gate in ('would_send', 'quiet_hours')), p_now, null);
+    end if;
+    v_passed := array(
+      select g from unnest(v_judged) as g where g.gate in ('would_send', 'quiet_hours') order by g.user_id, g.scenario, g.subject);
+  end if;
+
+  -- One statement a table, each reading the array alone: joins between what they return would be planned for ten rows.
+  if v_passed <> '{}' then
+    with cooled as (
+      insert into private.cooldowns as cd (
+        organization_id, user_id, scenario, subject, last_triggered_at, cooldown_days, spell_from, told_in_spell)
+      select p_organization_id, p.user_id, p.scenario, p.subject, p_now, p.cooldown_days,
+        -- What somebody outside calls so is not ours to read.
+        case when p.rule_id is not null then (p.context ->> 'anchor_at')::timestamptz end, 1
+      from unnest(v_passed) as p
+      on conflict (organization_id, user_id, scenario, subject) do update
+        set last_triggered_at = excluded.last_triggered_at, cooldown_days = excluded.cooldown_days, spell_from = excluded.spell_from,
+            told_in_spell = case
+              when excluded.spell_from > cd.last_triggered_at then 1
+              when excluded.spell_from >= cd.spell_from then cd.told_in_spell + 1
+            end
+        where cd.last_triggered_at + make_interval(hours => 24 * excluded.cooldown_days) <= excluded.last_triggered_at
+      returning cd.user_id, cd.scenario, cd.subject
+    )
+    select array_agg(c.user_id) as user_ids, array_agg(c.scenario) as scenarios, array_agg(c.subject) as subjects into v_taken from cooled c;
+    if cardinality(v_taken.user_ids) is distinct from cardinality(v_passed) then
+      -- A sender outside, who asks for no lock, took some of them this moment (public.record_last_triggered).
+      v_lost := array(
+        select p from unnest(v_passed) as p
+        where (p.user_id, p.scenario, p.subject) not in (
+          select t.user_id, t.scenario, t.subject
+          from unnest(v_taken.user_ids, v_taken.scenarios, v_taken.subjects) as t (user_id, scenario, subject)));
+      v_passed := array(
+        select p from unnest(v_passed) as p
+        where (p.user_id, p.scenario, p.subject) in (
+          select t.user_id, t.scenario, t.subject
+          from unnest(v_taken.user_ids, v_taken.scenarios, v_taken.subjects) as t (user_id, scenario, subject)));
+    end if;
+    v_ids := array(select gen_random_uuid() from unnest(v_passed));
+    insert into public.notifications (
+      organization_id, id, user_id, scenario, subject, rule_id, rule_version, context, crossed_at, triggered_at, release_on, is_mandatory)
+    select p_organization_id, p.id, p.user_id, p.scenario, p.subject, p.rule_id, p.rule_version, p.context, p.crossed_at, p_now,
+      p.release_on, coalesce(p.is_mandatory, false)
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id);
+    select p.id into v_ringing
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+    where p.release_at <= p_now and (not p.is_push_opted_out or p.is_mandatory)
+    limit 1;
+    insert into private.outbox (organization_id, notification_id, user_id, channel, state, release_at, next_attempt_at, rings)
+    select p_organization_id, p.id, p.user_id, 'push',
+      case when p.release_at > p_now then 'deferred' else 'pending' end::public.outbox_state, p.release_at, p.release_at,
+      -- One that may go at once rings for all; the time of the others is told by the clock.
+      p.id is not distinct from v_ringing
+    from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+    where not p.is_push_opted_out or p.is_mandatory;
+    perform private.inform_coordinators(p_organization_id, v_passed, p_now);
+  end if;
+
+  return query
+  select p.user_id, p.scenario, p.subject, case p.gate when 'quiet_hours' then p.gate else 'sent' end, p.id,
+    p_now + make_interval(hours => 24 * p.cooldown_days), null::timestamptz, p.rule_id, p.crossed_at, p.context
+  from rows from (unnest(v_ids), unnest(v_passed)) as p (id)
+  union all
+  select g.user_id, g.scenario, g.subject, g.gate, null, g.cooldown_until, g.look_again_at, g.rule_id, g.crossed_at, g.context
+  from unnest(v_judged) as g
+  where g.gate not in ('would_send', 'quiet_hours')
+  union all
+  select l.user_id, l.scenario, l.subject, 'cooling_down', null, null, null, l.rule_id, l.crossed_at, l.context
+  from unnest(v_lost) as l;
+end;
+$$;
+comment on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) is
+  'The atomic act: preference, cooldown, cap, notification and outbox row, together or not at all, for people of one organisation. One outcome a claim: sent, quiet_hours (made, pushed when they end), opted_out, cooling_down, capped (until look_again_at) or person_inactive (also: no longer there). (user, scenario, subject) must be unique among the claims.';
+revoke all on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) from public, anon, authenticated, service_role;
+grant execute on function private.claim_notifications(uuid, private.notification_claim[], timestamptz) to service_role;
+
+create or replace function private.decide_safely(
+  p_organization_id uuid, p_from_user uuid, p_to_user uuid, p_user_ids uuid[], p_now timestamptz, p_run_id bigint default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_message text;
+  v_state text;
+  v_ids uuid[];
+  v_half integer;
+begin
+  return private.decide(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now, p_run_id);
+exception
+  -- These are the moment's fault and nobody's data: a cancelled statement, a lost race, a server going down; or the engine's
+  -- own, which would put everybody into quarantine: a function or a right that is missing, a wrong isolation level.
+  when syntax_error_or_access_rule_violation or invalid_transaction_state or query_canceled or serialization_failure or deadlock_detected or lock_not_available or operator_intervention
+    or insufficient_resources or connection_exception then
+    raise;
+  when others then
+    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+    -- In halves, until it is one person's: the others are decided. In the order of the key, as locks are taken.
+    v_ids := (
+      select array_agg(distinct i.id order by i.id)
+      from unnest(coalesce(p_user_ids, private.people(p_organization_id, p_from_user, p_to_user))) as i (id));
+    v_half := cardinality(v_ids) / 2;
+    if v_half is null then
+      return '{}';
+    elsif v_half = 0 then
+      insert into private.quarantine (organization_id, user_id, reason, message)
+      select u.organization_id, u.id, v_state, v_message
+      from public.users u where u.organization_id = p_organization_id and u.id = v_ids[1]
+      on conflict (organization_id, user_id) do update set reason = excluded.reason, message = excluded.message;
+      return jsonb_build_object('quarantined', jsonb_build_object(v_state, 1));
+    end if;
+    return private.add_counts(
+      private.decide_safely(p_organization_id, null, null, v_ids[:v_half], p_now, p_run_id),
+      private.decide_safely(p_organization_id, null, null, v_ids[v_half + 1:], p_now, p_run_id));
+end;
+$$;
+comment on function private.decide_safely(uuid, uuid, uuid, uuid[], timestamptz, bigint) is
+  'private.decide, in which one person''s bad row does not stop everybody: whoever cannot be decided is put into private.quarantine with the reason. Returns the counts, and {"quarantined": {"sqlstate": n}}.';
+revoke all on function private.decide_safely(uuid, uuid, uuid, uuid[], timestamptz, bigint) from public, anon, authenticated, service_role;
+grant execute on function private.decide_safely(uuid, uuid, uuid, uuid[], timestamptz, bigint) to service_role;
 
 create or replace function private.milestone_periods(p_period text, p_max_age_days integer, p_now timestamptz)
 returns table (period text, period_start timestamptz, label text)
@@ -253,6 +499,38 @@ comment on function private.forget_case_news(uuid, uuid[]) is
 revoke all on function private.forget_case_news(uuid, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function private.forget_case_news(uuid, uuid[]) to service_role;
 
+create or replace function private.reflag_absences() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_organization_id uuid;
+  v_threshold integer;
+begin
+  for v_organization_id in
+    select distinct k.organization_id
+    from (values (old.organization_id, old.key), (new.organization_id, new.key)) as k (organization_id, key)
+    join public.organizations o on o.id = k.organization_id
+    where k.key = 'absence_alert_threshold'
+    order by 1
+  loop
+    perform private.need_read_committed();
+    perform pg_advisory_xact_lock(hashtextextended('attend.absence_alert_threshold ' || v_organization_id::text, 0));
+    -- Changed in nothing, so that a writer whose snapshot is older than this is refused (private.share_absence_threshold).
+    update public.organizations o set name = o.name where o.id = v_organization_id;
+    v_threshold := private.absence_threshold(v_organization_id);
+    update public.people p
+    set at_risk_flag = p.consecutive_absences >= v_threshold
+    where p.organization_id = v_organization_id and p.at_risk_flag <> (p.consecutive_absences >= v_threshold);
+  end loop;
+  return null;
+end;
+$$;
+-- Definer because admins write settings and may not write what attendance says of people.
+comment on function private.reflag_absences() is
+  'Trigger on public.org_settings_kv: a changed absence_alert_threshold flags the organisation''s people anew, at once.';
+revoke all on function private.reflag_absences() from public, anon, authenticated, service_role;
+
 create or replace function private.retract_case_news(p_organization_id uuid, p_case_ids uuid[], p_now timestamptz) returns void
 language plpgsql
 set search_path = ''
@@ -310,6 +588,26 @@ $$;
 comment on function private.servants_with_news(uuid, uuid[]) is 'Who is still to be pushed news of these cases.';
 revoke all on function private.servants_with_news(uuid, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function private.servants_with_news(uuid, uuid[]) to service_role;
+
+create or replace function private.share_absence_threshold(p_organization_id uuid) returns integer
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- Whoever changes the threshold holds the other side of this lock: they see what is written under the old one, or they are
+  -- waited for and the new one is read. In a statement of its own, so that the read comes after the wait.
+  perform pg_advisory_xact_lock_shared(hashtextextended('attend.absence_alert_threshold ' || p_organization_id::text, 0));
+  if current_setting('transaction_isolation') <> 'read committed' then
+    -- A snapshot of before the wait would still show the old one. Whoever changed it has touched this row, which is a conflict
+    -- (40001) to such a snapshot: it is tried again.
+    perform from public.organizations o where o.id = p_organization_id for share;
+  end if;
+  return private.absence_threshold(p_organization_id);
+end;
+$$;
+comment on function private.share_absence_threshold(uuid) is
+  'The threshold, which nobody changes until this transaction has ended.';
+revoke all on function private.share_absence_threshold(uuid) from public, anon, authenticated, service_role;
 
 create or replace function private.tend_cases(p_organization_id uuid, p_person_ids uuid[], p_now timestamptz) returns jsonb
 language plpgsql
@@ -371,6 +669,101 @@ comment on function private.tend_cases(uuid, uuid[], timestamptz) is
   'Brings the cases of an organisation''s people (null: of everybody) to what they should be, and tells the servants, in the caller''s transaction. Repeating it changes nothing. Returns {"cases": {"action": n}, "pastoral_case": {"outcome": n}}.';
 revoke all on function private.tend_cases(uuid, uuid[], timestamptz) from public, anon, authenticated, service_role;
 grant execute on function private.tend_cases(uuid, uuid[], timestamptz) to service_role;
+
+create or replace function private.update_person_attendance_stats() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_organization_ids uuid[];
+  v_person_ids uuid[];
+  v_first_day date[];
+  v_present_on date[];
+  v_attended_at timestamptz[];
+  v_absences integer[];
+  v_first_absent date[];
+  v_last_absent date[];
+  v_one record;
+  v_lock text;
+begin
+  select n.organization_id, n.person_id, n.service_date, n.status, n.checked_in_at, exists (select from new_rows offset 1) as has_more
+    into v_one
+  from new_rows n limit 1;
+  -- Most records come alone, at the door: what the general way costs to plan is many times what they take. It says the same.
+  if v_one.has_more is false then
+    if v_one.status = 'excused' then
+      return null;
+    end if;
+    v_lock := pg_advisory_xact_lock_shared(hashtextextended('attend.absence_alert_threshold ' || v_one.organization_id::text, 0));
+    if current_setting('transaction_isolation') <> 'read committed' then
+      perform private.share_absence_threshold(v_one.organization_id);
+    end if;
+    if v_one.status = 'absent' then
+      update public.people p
+      set consecutive_absences = p.consecutive_absences + 1, absent_since = coalesce(p.absent_since, v_one.service_date),
+          last_absent_on = v_one.service_date,
+          at_risk_flag = p.consecutive_absences + 1 >= coalesce(
+            (select (s.value #>> '{}')::integer from public.org_settings_kv s
+             where s.organization_id = v_one.organization_id and s.key = 'absence_alert_threshold'),
+            3)
+      where p.organization_id = v_one.organization_id and p.id = v_one.person_id
+        and v_one.service_date > coalesce(greatest(p.last_present_on, p.last_absent_on), '-infinity');
+    else
+      update public.people p
+      set consecutive_absences = 0, absent_since = null, last_absent_on = null, at_risk_flag = false, last_present_on = v_one.service_date,
+          -- private.local_midnight, spelled out: its calls take as long as all the rest.
+          last_attendance_at = coalesce(v_one.checked_in_at, (
+            select case
+              when ((m.midnight - interval '1 hour') at time zone m.time_zone)::date = v_one.service_date then m.midnight - interval '1 hour'
+              else m.midnight end
+            from (select v_one.service_date::timestamp at time zone o.time_zone as midnight, o.time_zone
+                  from public.organizations o where o.id = v_one.organization_id) m))
+      where p.organization_id = v_one.organization_id and p.id = v_one.person_id
+        and v_one.service_date > coalesce(greatest(p.last_present_on, p.last_absent_on), '-infinity');
+    end if;
+    if not found then
+      perform private.recompute_attendance(array[v_one.organization_id], array[v_one.person_id]);
+    end if;
+    return null;
+  end if;
+
+  select array_agg(a.organization_id), array_agg(a.person_id), array_agg(a.first_day), array_agg(a.present_on), array_agg(a.attended_at),
+      array_agg(a.absences), array_agg(a.first_absent), array_agg(a.last_absent)
+    into v_organization_ids, v_person_ids, v_first_day, v_present_on, v_attended_at, v_absences, v_first_absent, v_last_absent
+  from (
+    -- Of who both came and did not, or came on several days, a sum does not tell which was when: history does, for no day is later
+    -- than -infinity.
+    select n.organization_id, n.person_id,
+      case when max(n.service_date) filter (where n.status <> 'absent') is not null
+          and (count(*) filter (where n.status = 'absent') > 0 or min(n.service_date) <> max(n.service_date)) then '-infinity'
+        else min(n.service_date) end as first_day,
+      max(n.service_date) filter (where n.status <> 'absent') as present_on,
+      max(coalesce(n.checked_in_at, m.midnight)) filter (where n.status <> 'absent') as attended_at,
+      (count(*) filter (where n.status = 'absent'))::integer as absences,
+      min(n.service_date) filter (where n.status = 'absent') as first_absent,
+      max(n.service_date) filter (where n.status = 'absent') as last_absent
+    from new_rows n
+    -- Once a day and not once a record: it costs more than all the rest.
+    join (
+      select s.organization_id, s.service_date, private.local_midnight(s.service_date, o.time_zone) as midnight
+      from (select distinct r.organization_id, r.service_date from new_rows r) s
+      join public.organizations o on o.id = s.organization_id
+      offset 0
+    ) m on m.organization_id = n.organization_id and m.service_date = n.service_date
+    where n.status <> 'excused'
+    group by n.organization_id, n.person_id
+  ) a;
+  if v_person_ids is not null then
+    perform private.add_attendance(
+      v_organization_ids, v_person_ids, v_first_day, v_present_on, v_attended_at, v_absences, v_first_absent, v_last_absent);
+  end if;
+  return null;
+end;
+$$;
+-- Definer because whoever takes attendance may not write what it says of people.
+comment on function private.update_person_attendance_stats() is
+  'Trigger trg_update_attendance_stats: keeps what new attendance records say of people, whatever their order and number ("Engagement Scoring & At-Risk Automation").';
+revoke all on function private.update_person_attendance_stats() from public, anon, authenticated, service_role;
 
 create or replace function private.release_pushes(p_pushes private.outbox[], p_now timestamptz) returns setof private.push_release
 language plpgsql

@@ -319,6 +319,47 @@ def test_a_threshold_changed_while_attendance_is_taken_holds_for_it(church: Cong
     assert church.state(person) == (3, False)
 
 
+def test_a_writer_whose_snapshot_is_older_than_the_threshold_is_told_to_try_again(
+    church: Congregation, database: Database
+) -> None:
+    alone, *many = (church.person() for _ in range(3))
+    for person in (alone, *many):
+        church.records(person, "a")
+    insert = (
+        "insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)"
+        " select %s, unnest(%s::uuid[]), %s, %s, 'absent'"
+    )
+    church.service(7)
+    for people in ([alone], many):
+        church.set("absence_alert_threshold", 3)
+        with database.connect(autocommit=False) as strict:
+            strict.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            strict.execute("select 1 from public.people")
+            church.set("absence_alert_threshold", 2)
+            row = (church.id, people, church.service(7), church.day(7))
+            with pytest.raises(psycopg.errors.SerializationFailure):
+                strict.execute(insert, row)
+            strict.rollback()
+            strict.execute(insert, row)
+            strict.commit()
+        assert [church.state(person) for person in people] == [(2, True)] * len(people)
+
+
+def test_a_threshold_is_not_changed_by_whoever_could_not_see_what_was_written_meanwhile(
+    church: Congregation, database: Database
+) -> None:
+    person = church.person()
+    church.records(person, "a")
+    with database.connect(autocommit=False) as strict:
+        strict.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        strict.execute("select 1 from public.people")
+        church.records(person, "a", 7)
+        change = "insert into public.org_settings_kv values (%s, 'absence_alert_threshold', '2')"
+        assert refused(strict, change, church.id) == "25000 read_committed_is_needed"
+    church.set("absence_alert_threshold", 2)
+    assert church.state(person) == (2, True)
+
+
 # ------------------------------------------------------------------------------------------- any order
 
 PEOPLE, DAYS = 4, 12
