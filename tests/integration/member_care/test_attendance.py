@@ -360,6 +360,20 @@ def test_a_threshold_is_not_changed_by_whoever_could_not_see_what_was_written_me
     assert church.state(person) == (2, True)
 
 
+def test_days_begin_where_the_organisation_is_now(church: Congregation, database: Database) -> None:
+    people = [church.person() for _ in range(4)]
+    church.records(people[0], "pap")
+    church.records(people[1], "paa")
+    church.record(people[2], 0, "late", datetime.now(UTC) - timedelta(days=199))
+    before = church.stored()
+    move = "update public.organizations set time_zone = %s where id = %s"
+    database.execute(move, ("America/New_York", church.id))
+    assert church.stored() == church.recomputed()
+    assert sum(now != then for now, then in zip(church.stored(), before, strict=True)) == 2
+    database.execute(move, ("Africa/Cairo", church.id))
+    assert church.stored() == before
+
+
 # ------------------------------------------------------------------------------------------- any order
 
 PEOPLE, DAYS = 4, 12
