@@ -410,7 +410,7 @@ def test_what_was_seen_is_told_once_however_often_it_is_corrected(database: Data
     assert again == {"cases": {"open": 1}, "pastoral_case": {"cooling_down": 1}}
 
 
-def test_a_servant_who_opts_out_while_news_of_theirs_is_taken_back_does_not_wait_in_a_circle(database: Database) -> None:
+def test_who_opts_out_while_news_of_theirs_is_taken_back_does_not_wait_in_a_circle(database: Database) -> None:
     """The servant's lock comes before that of their push, whoever takes it."""
     church = Congregation(database)
     low, high = sorted((church.user("servant"), church.user("servant")))
