@@ -374,6 +374,25 @@ def test_days_begin_where_the_organisation_is_now(church: Congregation, database
     assert church.stored() == before
 
 
+def test_an_organisation_that_moves_waits_for_who_takes_attendance(church: Congregation, database: Database) -> None:
+    person = church.person()
+    move = "update public.organizations set time_zone = 'America/New_York' where id = %s"
+    insert = (
+        "insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)"
+        " values (%s, %s, %s, %s, 'present')"
+    )
+    church.service(0)
+    with database.connect(autocommit=False) as first, database.connect() as second:
+        first.execute(insert, (church.id, person, church.service(0), church.day(0)))
+        waiting = threading.Thread(target=lambda: second.execute(move, (church.id,)))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        first.commit()
+        waiting.join(10)
+    assert church.stored() == church.recomputed()
+
+
 # ------------------------------------------------------------------------------------------- any order
 
 PEOPLE, DAYS = 4, 12

@@ -702,6 +702,24 @@ def test_a_servant_works_their_case_and_the_trail_says_so(tale: Story) -> None:
     assert trail[3]["changes"]["status"] == ["in_progress", "closed"]
 
 
+def test_a_servant_who_is_just_being_decided_about_need_not_wait_to_close_a_case(
+    tale: Story, database: Database
+) -> None:
+    case = tale.church.cases(tale.person)[0]["id"]
+    outbox = "select concat_ws(' ', o.state, o.skipped_reason) from private.outbox o where o.organization_id = %s"
+    with database.connect(autocommit=False) as deciding:
+        deciding.execute("select from public.users where id = %s for no key update", (tale.church.servant,))
+        with tale.church.as_person(tale.login) as servant:
+            servant.execute("set lock_timeout = '2s'")
+            servant.execute("select public.work_case(%s, 'closed')", (case,))
+    # Nor is anything of theirs touched meanwhile: it is judged when it is to go.
+    assert database.value(outbox, (tale.church.id,)) == "pending"
+    claim = "select public.claim_outbox(gen_random_uuid(), 1000) #>> '{held,condition_gone}'"
+    assert int(database.value(claim)) >= 1
+    assert database.value(outbox, (tale.church.id,)) == "skipped condition_gone"
+    assert tale.church.told() == ["opened retracted"]
+
+
 def test_only_what_a_servant_may_do_is_done(tale: Story) -> None:
     church = tale.church
     case = church.cases(tale.person)[0]["id"]
