@@ -179,7 +179,9 @@ def _print_status(directory: Path, output: Output) -> None:
             for name, process in sorted(current.processes.items())
         }
         # Not a table of rich: that would cut the keys to the width of the terminal.
-        typer.echo("\n".join(f"{name:<26}{value}" for name, value in (values | running).items()))
+        rows = values | running
+        widest = max(map(len, rows))
+        typer.echo("\n".join(f"{name:<{widest}}  {value}" for name, value in rows.items()))
 
 
 @app.command()

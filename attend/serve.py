@@ -168,7 +168,7 @@ def connect(target: Target) -> psycopg.Connection[Any]:
         connection.close()
         raise StackError(
             "This database lacks Attend's migrations.",
-            "Apply them: `supabase db push` (or `supabase db reset` locally).",
+            "Apply them: `supabase db push --remote` (or `supabase db reset` locally).",
         )
     return connection
 

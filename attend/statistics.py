@@ -131,7 +131,8 @@ def _stopping() -> Generator[Callable[[], bool]]:
 def _sentence(kind: RunKind, outcome: RunOutcome) -> str:
     name = kind.removeprefix("statistics-")
     counts = outcome.run.counts.get("statistics", {}) if outcome.run else {}
-    done = f"{outcome.run.people:,} people in {outcome.run.chunks:,} chunks" if outcome.run else ""
+    chunks = "chunk" if outcome.run and outcome.run.chunks == 1 else "chunks"
+    done = f"{outcome.run.people:,} people in {outcome.run.chunks:,} {chunks}" if outcome.run else ""
     rows = "; ".join(f"{gate.replace('_', ' ')}: {number:,}" for gate, number in sorted(counts.items()))
     match outcome.outcome:
         case "finished":

@@ -20,7 +20,7 @@ from shared.errors import (
     Refused,
 )
 
-_PUSH_HINT = "Push the migrations that belong to this version: supabase db push."
+_PUSH_HINT = "Push the migrations that belong to this version: supabase db push --remote."
 _KEY_HINT = "Check SUPABASE_URL and SUPABASE_SECRET_KEY."
 _STABLE_CODE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PT_CODE = re.compile(r"PT([45]\d\d)")

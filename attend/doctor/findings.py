@@ -32,7 +32,7 @@ class _Kind(NamedTuple):
     entry: str
 
 
-_PUSH = "Apply the migrations: supabase db push."
+_PUSH = "Apply the migrations: supabase db push --remote (docs/deploy.md)."
 _AGAIN = "Apply the statement of supabase/schemas again, or find out who changed it and why."
 
 KINDS: dict[str, _Kind] = {

@@ -21,6 +21,8 @@ from attend.scenarios.tables import people, table
 from shared.errors import Refused
 
 _ANYTHING = 2_000_000_000
+# What Attend itself writes of a rule; whoever changes one did not ask for it.
+_KEPT = frozenset({"version", "effective_from", "evaluated_until"})
 _ACTIVATIONS = {
     "skip": "only what comes from now on; who is quiet already, one cooldown later",
     "all": "everybody",
@@ -163,7 +165,7 @@ def _changes(before: Rule | None, after: Rule) -> list[str]:
     return [
         f"{name}: {_said(old[name])} becomes {_said(value)}"
         for name, value in new.items()
-        if name in old and name not in {"version", "effective_from"} and old[name] != value
+        if name in old and name not in _KEPT and old[name] != value
     ]
 
 

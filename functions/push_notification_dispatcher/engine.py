@@ -33,8 +33,6 @@ _RECORD_AGAIN_SECONDS = 1.0
 # Somebody is just deciding about the person: private.hold_pushes puts such a push off for a second.
 _BUSY = "busy"
 _BUSY_SECONDS = 1.0
-# However small the budget: less would end a call that waits for another's claim to be sent.
-_LEAST_SECONDS = 1.0
 _RECEIPTS = 1_000
 
 
@@ -119,8 +117,8 @@ class PushDispatcher:
     async def dispatch(self, *, now: datetime | None = None) -> DispatchOutcome:
         """Send what is due and ask for receipts, until nothing is due or time is over.
 
-        A claim is made however small the budget. On shutdown what is with the providers is finished and
-        recorded, and the rest of what is claimed is given back.
+        A claim is made however small the budget, and however long it waited for others. On shutdown what is with the
+        providers is finished and recorded, and the rest of what is claimed is given back.
 
         Raises:
             DatabaseError: any of its kinds, after everything in hand came to its end.
@@ -200,10 +198,10 @@ class PushDispatcher:
                 return work.held[_BUSY] > busy and work.now is None
 
     def _is_over(self, work: _Work) -> bool:
-        budget = self._pace.time_budget if work.has_claimed else max(self._pace.time_budget, _LEAST_SECONDS)
         if self._pace.stopping():
             work.stopped_by = "shutdown"
-        elif self._pace.monotonic() - work.began >= budget:
+        # However long it waited for its turn: others were answered that it claims for them, too.
+        elif work.has_claimed and self._pace.monotonic() - work.began >= self._pace.time_budget:
             work.stopped_by = "time_budget"
         return work.stopped_by is not None
 

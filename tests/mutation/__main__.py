@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, enumerate_mutants
-from tests.mutation.runner import Laboratory, is_grant, is_seen_in_the_catalogue, killed_by_pytest
+from tests.mutation.runner import Laboratory, is_grant, is_lock, is_seen_in_the_catalogue, killed_by_pytest
 
 EXCUSED = Path(__file__).with_name("excused.toml")
 
@@ -50,11 +50,13 @@ def say(text: str) -> None:
 
 
 def _judge(laboratory: Laboratory, mutant: Mutant, *, pytest: bool) -> str | None:
-    """Asks what names the killer soonest; of a grant the catalogue is the whole truth, of all else what happens is."""
+    """Asks first what is likeliest to notice: one transaction after the other does not miss a lock, and of a grant the
+    catalogue says all.
+    """
     stages: list[Callable[[Mutant], str | None]] = [laboratory.killed_by_pgtap]
     if pytest:
         stages.append(laboratory.killed_by_catalogue if is_seen_in_the_catalogue(mutant) else killed_by_pytest)
-    if is_grant(mutant):
+    if is_grant(mutant) or is_lock(mutant):
         stages.reverse()
     try:
         return next((killer for stage in stages if (killer := stage(mutant))), None)

@@ -36,8 +36,9 @@ _PYTEST = {
 _MATRIX = "tests/integration/database/test_privilege_matrix.py"
 # Nobody but the owner reaches schema private, so row security there is a second wall that only the catalogue shows.
 _WALLS = "tests/integration/database/test_catalogue.py::test_row_level_security_is_on_for_every_table"
+_RACES = "tests/integration/database/test_races.py"
 # Beyond a feature's own: everything that runs two at once, then what kills processes.
-_EVERYWHERE = ["tests/integration/database/test_races.py", _MATRIX, "tests/faults"]
+_EVERYWHERE = [_RACES, _MATRIX, "tests/faults"]
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 _SECONDS_OF_PYTEST = 600
 
@@ -88,6 +89,11 @@ def is_grant(mutant: Mutant) -> bool:
     return mutant.kind in {"grant revoked", "grant added", "execute added"}
 
 
+def is_lock(mutant: Mutant) -> bool:
+    """Whether it is a lock, which one transaction alone does not miss."""
+    return "lock" in mutant.kind
+
+
 def is_seen_in_the_catalogue(mutant: Mutant) -> bool:
     """Whether the catalogue shows all that changed: who has which right, and where row security is on."""
     return is_grant(mutant) or mutant.kind == "row security off"
@@ -125,7 +131,10 @@ def _files_for(mutant: Mutant | None) -> list[Path]:
 
 
 def _pytest_for(mutant: Mutant) -> list[list[str]]:
-    return [likeliest_first(mutant, path) for path in (*_PYTEST.get(mutant.feature, []), *_EVERYWHERE)]
+    paths = [*_PYTEST.get(mutant.feature, []), *_EVERYWHERE]
+    if is_lock(mutant):
+        paths.insert(0, _RACES)
+    return [likeliest_first(mutant, path) for path in dict.fromkeys(paths)]
 
 
 def likeliest_first(mutant: Mutant, path: str) -> list[str]:
@@ -133,11 +142,10 @@ def likeliest_first(mutant: Mutant, path: str) -> list[str]:
     mutant's name and the file have in common: what kills it is found in a fraction of the time.
     """
     words = {word[:7] for word in re.split(r"[^a-z]+", mutant.name.lower()) if len(word) > 4}
-    is_lock = "lock" in mutant.kind
 
     def likelihood(file: Path) -> tuple[bool, int]:
         text = file.read_text().lower()
-        return is_lock and "at_once" in text, sum(word in text for word in words)
+        return is_lock(mutant) and "tests.support.races" in text, sum(word in text for word in words)
 
     where = ROOT / path
     files = sorted(where.rglob("test_*.py"), key=likelihood, reverse=True) if where.is_dir() else []

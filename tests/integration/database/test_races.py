@@ -12,6 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.database import Database
+from tests.support.races import answer, in_background, side_by_side, wait_until_blocked
 
 
 @pytest.fixture
@@ -37,27 +38,6 @@ def quiet(database: Database) -> dict[str, Any]:
 def told(database: Database, organization: UUID) -> list[UUID]:
     rows = database.rows("select user_id from public.notifications where organization_id = %s", (organization,))
     return [row["user_id"] for row in rows]
-
-
-def answer(connection: psycopg.Connection[Any], query: str, *arguments: Any) -> Any:
-    row = connection.execute(query.encode(), arguments).fetchone()
-    assert row is not None
-    return next(iter(row.values()))
-
-
-def in_background(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
-
-
-def wait_until_blocked(database: Database) -> None:
-    """Until some session waits for another's lock."""
-    for _ in range(500):
-        if database.value("select count(*) from pg_locks where not granted"):
-            return
-        threading.Event().wait(0.01)
-    pytest.fail("nobody came to wait")
 
 
 EVALUATE = "select public.evaluate_people(%s, %s, now()) -> 'counts'"
@@ -475,6 +455,19 @@ def test_of_two_rules_of_one_name_at_once_the_second_is_told_that_it_is_taken(
         wait_until_blocked(database)
     thread.join(10)
     assert refusals == [("PT409", "rule_name_is_taken")]
+
+
+def test_of_two_who_edit_one_rule_at_once_each_has_what_they_changed(database: Database, quiet: dict[str, Any]) -> None:
+    organization = quiet["organization"]
+    rule = database.value("select id::text from public.scenario_rules where organization_id = %s", (organization,))
+    save = "select public.save_rule(%s, %s, 0, 0, null, null, 1000)"
+    side_by_side(
+        database,
+        (save, organization, Jsonb({"id": rule, "max_reminders": 2})),
+        (save, organization, Jsonb({"id": rule, "name": "still"})),
+    )
+    kept = database.rows("select name, max_reminders, version from public.scenario_rules where id = %s", (rule,))
+    assert [tuple(row.values()) for row in kept] == [("still", 2, 3)]
 
 
 def test_a_rule_that_is_edited_while_a_tick_holds_its_clock_is_due_again(

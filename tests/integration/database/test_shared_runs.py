@@ -21,6 +21,7 @@ from attend.stack import migrations
 from tests.conftest import on_real_stack
 from tests.support import database as databases
 from tests.support.database import Database
+from tests.support.races import answer, in_background, wait_until_blocked
 
 KIND = "shared"
 LEASE_SECONDS = 60
@@ -95,12 +96,6 @@ def people(ledger: Database) -> set[UUID]:
     return {row["id"] for row in ledger.rows("select id from public.users")}
 
 
-def answer(connection: psycopg.Connection[Any], query: str, *arguments: Any) -> Any:
-    row = connection.execute(query.encode(), arguments).fetchone()
-    assert row is not None
-    return next(iter(row.values()))
-
-
 def start(
     connection: psycopg.Connection[Any], holder: UUID, size: int, lease: int = LEASE_SECONDS, kind: str = KIND
 ) -> dict[str, Any]:
@@ -118,20 +113,6 @@ def report(ledger: Database, run: int) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- beside each other
 
 
-def _in_background(work: Any) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
-
-
-def _wait_until_blocked(ledger: Database) -> None:
-    for _ in range(500):
-        if ledger.value("select count(*) from pg_locks where not granted"):
-            return
-        time.sleep(0.01)
-    pytest.fail("nobody came to wait")
-
-
 def test_others_work_and_take_while_one_is_in_the_middle_of_its_chunk(ledger: Database, due: list[UUID]) -> None:
     one, two = uuid4(), uuid4()
     answers: list[dict[str, Any]] = []
@@ -143,8 +124,8 @@ def test_others_work_and_take_while_one_is_in_the_middle_of_its_chunk(ledger: Da
         run = start(first, one, 5, kind="scenario-evaluation")["run_id"]
         # The first holder stands in the middle of its chunk: somebody holds a person of whom it wants to write.
         obstacle.execute("select from public.users where id = %s for update", (due[2],))
-        thread = _in_background(lambda: answers.append(evaluate(first, run, one, 5)))
-        _wait_until_blocked(ledger)
+        thread = in_background(lambda: answers.append(evaluate(first, run, one, 5)))
+        wait_until_blocked(ledger)
 
         second.execute("set lock_timeout = '200ms'")
         assert start(second, two, 5, kind="scenario-evaluation")["run_id"] == run
@@ -177,8 +158,8 @@ def test_of_two_that_end_together_one_finishes_the_run(ledger: Database) -> None
         first.commit()
         start(second, two, 12)
         answers.append(evaluate(first, run, one, 12))
-        thread = _in_background(lambda: answers.append(evaluate(second, run, two, 12)))
-        _wait_until_blocked(ledger)
+        thread = in_background(lambda: answers.append(evaluate(second, run, two, 12)))
+        wait_until_blocked(ledger)
         first.commit()
         thread.join(10)
     assert [(a["done"], a["more"], a["people"]) for a in answers] == [(False, False, 12), (True, False, 8)]
@@ -219,8 +200,8 @@ def test_a_chunk_asked_for_again_while_the_first_is_under_way_is_the_next_one(
         run = start(first, holder, 10)["run_id"]
         first.commit()
         evaluate(first, run, holder, 10)
-        thread = _in_background(lambda: answers.append(evaluate(again, run, holder, 10)))
-        _wait_until_blocked(ledger)
+        thread = in_background(lambda: answers.append(evaluate(again, run, holder, 10)))
+        wait_until_blocked(ledger)
         first.commit()
         thread.join(10)
     assert [(a["done"], a["people"]) for a in answers] == [(True, 10)]
@@ -238,8 +219,8 @@ def test_a_pause_waits_for_the_chunk_under_way_and_gives_back_what_it_took(ledge
         run = start(working, holder, 10)["run_id"]
         working.commit()
         evaluate(working, run, holder, 10)
-        thread = _in_background(lambda: reports.append(answer(pausing, "select public.pause_run(%s, %s)", run, holder)))
-        _wait_until_blocked(ledger)
+        thread = in_background(lambda: reports.append(answer(pausing, "select public.pause_run(%s, %s)", run, holder)))
+        wait_until_blocked(ledger)
         working.commit()
         thread.join(10)
         assert [(r["state"], r["people"]) for r in reports] == [("in_progress", 10)]
@@ -260,8 +241,8 @@ def test_of_two_that_come_together_each_has_its_share(ledger: Database) -> None:
         run = start(second, one, 20)["run_id"]
         answer(second, "select public.pause_run(%s, %s)", run, one)
         start(first, one, 10)
-        thread = _in_background(lambda: answers.append(start(second, two, 10)))
-        _wait_until_blocked(ledger)
+        thread = in_background(lambda: answers.append(start(second, two, 10)))
+        wait_until_blocked(ledger)
         first.commit()
         thread.join(10)
         assert [(a["state"], a["run_id"], a["held_by"]) for a in answers] == [("resumed", run, str(two))]
@@ -280,8 +261,8 @@ def test_of_two_that_pause_together_nobody_is_left_running(ledger: Database) -> 
         run = start(second, one, 10)["run_id"]
         start(second, two, 10)
         assert answer(first, pause, run, one)["state"] == "running"
-        thread = _in_background(lambda: reports.append(answer(second, pause, run, two)))
-        _wait_until_blocked(ledger)
+        thread = in_background(lambda: reports.append(answer(second, pause, run, two)))
+        wait_until_blocked(ledger)
         first.commit()
         thread.join(10)
     assert [r["state"] for r in reports] == ["in_progress"]

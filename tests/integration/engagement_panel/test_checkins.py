@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from psycopg.errors import lookup
 
 from tests.support.database import Database
+from tests.support.races import in_background, wait_until_blocked
 from tests.support.school import School
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -187,7 +187,7 @@ def test_whoever_writes_of_the_same_student_waits_and_adds_to_what_the_other_lef
         first[0](one, school, 1, first[1])
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(second[0], other, school, 1, second[1])
-            wait_for_a_lock(school.database)
+            wait_until_blocked(school.database)
             assert not waiting.done()
             one.commit()
             waiting.result(10)
@@ -202,12 +202,19 @@ def test_whoever_writes_of_the_same_student_waits_and_adds_to_what_the_other_lef
     assert row == [dict(zip(("checkins", "first", "last"), kept, strict=True))]
 
 
-def wait_for_a_lock(database: Database) -> None:
-    for _ in range(500):
-        if database.value("select exists (select from pg_locks where not granted)"):
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("nobody waits")
+def test_a_recount_waits_for_whoever_is_writing_and_counts_what_they_wrote(school: School) -> None:
+    school.database.execute("truncate public.student_attendance")
+    with school.database.connect() as other, school.database.connect(autocommit=False) as writer:
+        insert(other, school, 1, 5)
+        other.execute(
+            "update public.students set checkins = 7 where organization_id = %s and student_id = 1", (school.id,)
+        )
+        insert(writer, school, 1, 6)
+        recount = in_background(lambda: other.execute("select private.recount_checkins()"))
+        wait_until_blocked(school.database)
+        writer.commit()
+        recount.join(10)
+    assert school.database.rows(DIFFERENCES) == []
 
 
 def test_many_writers_of_the_same_students_never_lock_each_other_out(school: School) -> None:

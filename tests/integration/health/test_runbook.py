@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from attend.doctor.findings import KINDS
 from tests.support.database import Database
 from tests.support.served import ROOT
@@ -35,8 +33,3 @@ def test_every_finding_of_the_doctor_is_named_in_its_entry() -> None:
 def test_no_code_means_two_things(database: Database) -> None:
     codes = {row["code"] for row in database.rows("select code from private.finding_kinds()")}
     assert not codes & KINDS.keys()
-
-
-@pytest.mark.parametrize("anchor", sorted(set(re.findall(r"\]\(#([a-z0-9\-]+)\)", RUNBOOK))))
-def test_a_reference_within_the_page_leads_somewhere(anchor: str) -> None:
-    assert anchor in sections()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.congregation import Congregation, refused
 from tests.support.database import Database
+from tests.support.races import in_background, wait_until_blocked
 
 
 @pytest.fixture
@@ -290,30 +291,37 @@ def test_a_correction_counts_what_was_being_written_when_it_began(church: Congre
     correct = "update public.attendance_records set status = 'excused' where service_id = %s"
     with database.connect(autocommit=False) as first, database.connect() as second:
         first.execute(insert, (church.id, person, church.service(14), church.day(14)))
-        waiting = threading.Thread(target=lambda: second.execute(correct, (church.services[0],)))
-        waiting.start()
-        waiting.join(0.5)
-        assert waiting.is_alive()
+        waiting = in_background(lambda: second.execute(correct, (church.services[0],)))
+        wait_until_blocked(database)
         first.commit()
         waiting.join(10)
     assert church.state(person) == (2, False)
     assert church.stored() == church.recomputed()
 
 
-def test_a_threshold_changed_while_attendance_is_taken_holds_for_it(church: Congregation, database: Database) -> None:
+@pytest.mark.parametrize(
+    ("before", "write"),
+    [
+        (
+            "aa",
+            """insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)
+               values (%(church)s, %(person)s, %(service)s, %(day)s, 'absent')""",
+        ),
+        ("aap", "update public.attendance_records set status = 'absent' where service_id = %(service)s"),
+    ],
+    ids=["at the door", "a correction"],
+)
+def test_a_threshold_changed_while_attendance_is_taken_holds_for_it(
+    church: Congregation, database: Database, before: str, write: str
+) -> None:
     person = church.person()
-    church.records(person, "aa")
-    insert = (
-        "insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)"
-        " values (%s, %s, %s, %s, 'absent')"
-    )
+    church.records(person, before)
+    record = {"church": church.id, "person": person, "service": church.service(14), "day": church.day(14)}
     with database.connect(autocommit=False) as first, database.connect() as second:
-        first.execute(insert, (church.id, person, church.service(14), church.day(14)))
+        first.execute(write.encode(), record)
         change = "insert into public.org_settings_kv values (%s, 'absence_alert_threshold', '5')"
-        waiting = threading.Thread(target=lambda: second.execute(change, (church.id,)))
-        waiting.start()
-        waiting.join(0.5)
-        assert waiting.is_alive()
+        waiting = in_background(lambda: second.execute(change, (church.id,)))
+        wait_until_blocked(database)
         first.commit()
         waiting.join(10)
     assert church.state(person) == (3, False)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.congregation import Congregation, refused
 from tests.support.database import Database
+from tests.support.races import answer, in_background, wait_until_blocked
 
 
 @dataclass
@@ -657,6 +658,24 @@ def test_whoever_becomes_at_risk_is_marked_and_drained_within_their_transactions
     assert church.cases(person)[0]["status"] == "returned", "five are left"
 
 
+def test_a_drain_leaves_marks_that_another_holds(database: Database) -> None:
+    church = Congregation(database)
+    church.records(church.person(church.family(church.servant)), "aaa")
+    with database.connect(autocommit=False) as other, database.connect("service_role") as connection:
+        other.execute("select from private.care_marks for update")
+        connection.execute("set lock_timeout = '1s'")
+        assert answer(connection, "select public.drain_care_marks()")["marks"] == 0
+
+
+def test_a_case_that_another_is_telling_of_is_left_to_them(database: Database, tale: Story) -> None:
+    church = tale.church
+    database.execute("update public.pastoral_cases set untold = 'assigned' where organization_id = %s", (church.id,))
+    with database.connect(autocommit=False) as other, database.connect("service_role") as connection:
+        other.execute("select from public.pastoral_cases for update")
+        connection.execute("set lock_timeout = '1s'")
+        assert answer(connection, "select private.tell_servants(%s, null, '{}', now())", church.id) == {}
+
+
 def test_a_drain_that_fails_leaves_the_marks(database: Database) -> None:
     church = Congregation(database)
     person = church.person(church.family(church.servant))
@@ -718,6 +737,22 @@ def test_a_servant_who_is_just_being_decided_about_need_not_wait_to_close_a_case
     assert int(database.value(claim)) >= 1
     assert database.value(outbox, (tale.church.id,)) == "skipped condition_gone"
     assert tale.church.told() == ["opened retracted"]
+
+
+def test_what_is_closed_this_moment_is_not_taken_up_again(database: Database, tale: Story) -> None:
+    case = tale.church.cases(tale.person)[0]["id"]
+    refusals: list[str] = []
+    with tale.church.as_person(tale.login) as first, tale.church.as_person(tale.login) as second:
+        first.autocommit = False
+        first.execute("select public.work_case(%s, 'closed')", (case,))
+        later = in_background(
+            lambda: refusals.append(refused(second, "select public.work_case(%s, 'in_progress')", case))
+        )
+        wait_until_blocked(database)
+        first.commit()
+        later.join(10)
+    assert refusals == ["PT409 status_cannot_change"]
+    assert tale.church.cases(tale.person)[0]["status"] == "closed"
 
 
 def test_only_what_a_servant_may_do_is_done(tale: Story) -> None:

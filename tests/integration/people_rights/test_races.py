@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.support.database import Database
+from tests.support.races import answer, side_by_side, wait_until_blocked
 from tests.support.team import Team
 
 ERASE = "select public.erase_person(%s, 'user', %s)"
@@ -43,12 +44,6 @@ def people(team: Team) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-def answer(connection: psycopg.Connection[Any], query: str, *arguments: Any) -> Any:
-    row = connection.execute(query.encode(), arguments).fetchone()
-    assert row is not None
-    return next(iter(row.values()))
-
-
 class Second:
     """What comes second, on a connection of its own in a thread: its answer, or what the database said against it."""
 
@@ -67,16 +62,7 @@ class Second:
             self.error = error
 
     def wait_until_blocked(self) -> None:
-        """For a lock or, a drain, for another try at people who are being erased."""
-        waiting = (
-            "select count(*) from pg_stat_activity where datname = current_database()"
-            " and (wait_event_type = 'Lock' or wait_event = 'PgSleep')"
-        )
-        for _ in range(500):
-            if self._database.value(waiting):
-                return
-            threading.Event().wait(0.01)
-        pytest.fail("nobody came to wait")
+        wait_until_blocked(self._database)
 
     def end(self) -> Any:
         self._thread.join(20)
@@ -225,13 +211,18 @@ def test_what_somebody_has_just_written_about_them_goes_along(database: Database
     assert traces(database, person) == {}
 
 
-def test_of_two_erasures_at_once_one_does_it_and_the_other_says_so(database: Database, team: Team) -> None:
-    person = people(team)[0]
-    with database.connect("service_role", autocommit=False) as one:
-        first = answer(one, ERASE, team.id, str(person))
-        two = Second(database, ERASE, team.id, str(person))
-        two.wait_until_blocked()
-    assert two.end() == {**first, "erased": {}, "kept": {}, "mentions": {}}
+@pytest.mark.parametrize("kind", ["user", "member", "contact", "student"])
+def test_of_two_erasures_at_once_one_does_it_and_the_other_says_so(database: Database, team: Team, kind: str) -> None:
+    person = {
+        "user": "select min(id::text) from public.users where organization_id = %s",
+        "member": "insert into public.people (organization_id, full_name) values (%s, 'Mina Moe') returning id",
+        "contact": "insert into public.contacts (organization_id, display_name) values (%s, 'K') returning id",
+        "student": "insert into public.students (organization_id, student_id, full_name) values (%s, 1, 'Siv')"
+        " returning student_id",
+    }[kind]
+    erase = ("select public.erase_person(%s, %s, %s)", team.id, kind, str(database.value(person, (team.id,))))
+    first, second = side_by_side(database, erase, erase)
+    assert second == {**first, "erased": {}, "kept": {}, "mentions": {}}
     assert database.value("select count(*) from private.erasures where organization_id = %s", (team.id,)) == 1
 
 

@@ -1,4 +1,4 @@
-"""docs/delivery.md: its example runs as it stands, and its words are those of the schema and of the settings."""
+"""docs/delivery.md: its example runs as it stands, and its words are those of the schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from postgrest.exceptions import APIError
 
 from attend.stack.keys import Keys
 from functions.push_notification_dispatcher.engine import PushDispatcher
-from functions.push_notification_dispatcher.settings import DispatcherSettings
 from tests.support.database import Database
 from tests.support.outbox import Outbox
 from tests.support.served import ROOT, Api
@@ -131,14 +130,6 @@ def test_every_word_of_the_schema_is_explained(database: Database, query: str) -
     words = [row["word"] for row in database.rows(query)]
     assert words
     assert [word for word in words if f"`{word}`" not in TEXT] == []
-
-
-def test_every_setting_is_there_with_its_default() -> None:
-    own = {name: field for name, field in DispatcherSettings.model_fields.items() if name.startswith("attend_push")}
-    assert own
-    for name, setting in own.items():
-        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name.upper()}` |"))
-        assert row.split("|")[2].strip() == ("" if setting.default is None else str(setting.default))
 
 
 def test_the_script_for_realtime_adds_the_list_once_and_says_how_to_take_it_back(database: Database) -> None:

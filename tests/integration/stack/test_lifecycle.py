@@ -198,6 +198,16 @@ def test_status_prints_the_names_of_the_supabase_command_line(attend: Attend) ->
     assert set(json.loads(attend("status", "-o", "json").stdout)) == names
 
 
+def test_status_parts_the_longest_name_from_what_follows(project: Path, attend: Attend) -> None:
+    attend("up", "--port", "0")
+    current = running(project)
+    current.processes["push-notification-dispatcher"] = current.supervisor
+    current.write(project / ".attend")
+    lines = attend("status").stdout.splitlines()
+    assert f"push-notification-dispatcher  process {current.supervisor.pid}" in lines
+    assert len({len(line) - len(line.split("  ", 1)[1].lstrip()) for line in lines}) == 1
+
+
 def test_psql_and_logs_reach_the_running_stack(attend: Attend) -> None:
     attend("up", "--port", "0")
     assert attend("psql", "-Atc", "select current_user").stdout.strip() == "postgres"

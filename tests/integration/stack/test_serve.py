@@ -122,7 +122,7 @@ def test_it_serves_until_ctrl_c_and_rings_reach_it(bare: Stack) -> None:
         (["--db-url", "postgresql://x@127.0.0.1:1/x", "--api-url", "http://x"], "does not answer", "--db-url"),
         (["--api-url", "http://x"], "where to find the database", "--env supabase"),
         (["--db-url", "{db}"], "where to find the API", "SUPABASE_URL"),
-        (["--db-url", "{empty}", "--api-url", "http://x"], "lacks Attend's migrations", "supabase db push"),
+        (["--db-url", "{empty}", "--api-url", "http://x"], "lacks Attend's migrations", "supabase db push --remote"),
         (["--db-url", "{db}", "--api-url", "{api}", "--reach", "no-such-host.invalid"], "under no address", "--reach"),
     ],
 )

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.integration.statistics.conftest import NOW, Programme
+from tests.support.races import until, waits
 from tests.support.statistics import drain
 
 SECONDS = 12
@@ -26,15 +27,6 @@ def together(*tasks: Callable[[], object]) -> list[object]:
     """Runs them at once; raises what any of them raised."""
     with ThreadPoolExecutor(len(tasks)) as pool:
         return [future.result(timeout=240) for future in [pool.submit(task) for task in tasks]]
-
-
-def waits(programme: Programme, connection: psycopg.Connection[Any]) -> bool:
-    """Whether that connection waits for a lock, or (a drain, for people who are being erased) for another try."""
-    return programme.database.value(
-        "select exists (select from pg_stat_activity"
-        " where pid = %s and (wait_event_type = 'Lock' or wait_event = 'PgSleep'))",
-        (connection.info.backend_pid,),
-    )
 
 
 def test_a_mark_made_while_the_same_day_is_drained_is_not_lost(programme: Programme, mentor: UUID) -> None:
@@ -116,7 +108,7 @@ def test_two_drains_of_one_person_never_leave_what_the_slower_one_saw_earlier(
         programme.activity(mentor, NOW - timedelta(days=1))
         with ThreadPoolExecutor(1) as pool:
             later = pool.submit(drain, quick)
-            while not waits(programme, quick):
+            while not waits(programme.database, quick):
                 assert not later.done(), "the later drain did not wait for the earlier one"
             slow.commit()
             assert later.result(10)["marks"] == 1
@@ -141,10 +133,10 @@ def test_a_drain_that_saw_less_never_writes_last(programme: Programme, first: in
         for user_id in people:
             programme.activity(user_id)
         earlier = pool.submit(drain, slow)
-        _until(lambda: waits(programme, slow))
+        until(lambda: waits(programme.database, slow))
         programme.activity(people[1 - first])
         later = pool.submit(drain, quick)
-        _until(lambda: later.done() or waits(programme, quick))
+        until(lambda: later.done() or waits(programme.database, quick))
         obstacle.rollback()
         assert [each.result(10)["people"] for each in (earlier, later)] == [2, 1]
     assert programme.row(people[1 - first])["total_activities"] == 3
@@ -248,7 +240,7 @@ def test_an_activity_drained_before_a_change_of_rules_commits_is_judged_by_it_in
         programme.activity(mentor)
         with ThreadPoolExecutor(1) as pool:
             drained = pool.submit(drain, drainer)
-            _until(lambda: drained.done() or waits(programme, drainer))
+            until(lambda: drained.done() or waits(programme.database, drainer))
             admin.commit()
             drained.result(10)
     programme.drain()
@@ -265,20 +257,13 @@ def _side_by_side(programme: Programme, first: tuple[str, Any], second: tuple[st
     ):
         one.execute(first[0].encode(), first[1])
         later = pool.submit(two.execute, second[0].encode(), second[1])
-        _until(lambda: later.done() or waits(programme, two))
+        until(lambda: later.done() or waits(programme.database, two))
         one.commit()
         later.result(10)
         drainer.execute("set lock_timeout = '200ms'")
         drain(drainer)
         two.commit()
     programme.drain()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 # --- A rebuild beside drains -----------------------------------------------------------------------------------------
@@ -310,11 +295,11 @@ def test_a_rebuild_takes_everybody_in_the_order_of_a_drain(programme: Programme)
     ):
         obstacle.execute(_HOLD_A_DAY, (two,))
         rebuilt = pool.submit(rebuilder.execute, _REBUILD, (programme.id,))
-        _until(lambda: waits(programme, rebuilder))
+        until(lambda: waits(programme.database, rebuilder))
         for user_id in (one, two):
             programme.activity(user_id)
         drained = pool.submit(drain, drainer)
-        _until(lambda: waits(programme, drainer))
+        until(lambda: waits(programme.database, drainer))
         obstacle.rollback()
         rebuilt.result(10)
         assert drained.result(10)["people"] == 2
@@ -331,7 +316,7 @@ def test_a_rebuild_that_meets_an_erasure_under_way_goes_on_without_them(programm
     ):
         eraser.execute("delete from public.users where id = %s", (mentor,))
         rebuilt = pool.submit(rebuilder.execute, _REBUILD, (programme.id,))
-        _until(lambda: waits(programme, rebuilder) or rebuilt.done())
+        until(lambda: waits(programme.database, rebuilder) or rebuilt.done())
         eraser.commit()
         rebuilt.result(10)
     assert programme.row(mentor) == {}
@@ -419,7 +404,7 @@ def test_a_person_erased_in_the_midst_of_a_drain_waits_for_its_end(programme: Pr
     ):
         drain(drainer)
         erased = pool.submit(eraser.execute, "delete from public.users where id = %s", (mentor,))
-        _until(lambda: waits(programme, eraser) or erased.done())
+        until(lambda: waits(programme.database, eraser) or erased.done())
         programme.database.execute("select 1")
         drainer.commit()
         erased.result(10)
@@ -438,7 +423,7 @@ def test_a_drain_that_meets_an_erasure_under_way_waits_and_goes_on(programme: Pr
     ):
         eraser.execute("delete from public.users where id = %s", (mentor,))
         drained = pool.submit(drain, drainer)
-        _until(lambda: waits(programme, drainer) or drained.done())
+        until(lambda: waits(programme.database, drainer) or drained.done())
         eraser.commit()
         drained.result(10)
     programme.drain()

@@ -60,6 +60,7 @@ def test_a_rebuild_makes_everything_right_and_tells_its_progress_on_stderr(run: 
     assert (status, team.wrong()) == (0, [])
     assert out.startswith("The rebuild is finished: 5 people in 3 chunks.")
     assert "5 of 5 people" in err
+    assert run("rebuild")[1].startswith("The rebuild is finished: 5 people in 1 chunk.")
 
 
 def test_as_json_standard_output_is_one_document(run: Run, team: Team) -> None:

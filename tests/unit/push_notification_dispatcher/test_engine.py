@@ -256,10 +256,14 @@ async def test_the_budget_stops_claiming_and_never_what_is_claimed(api: Scripted
     assert len(api.called("claim_outbox")) == len(api.called("record_outbox")) > 1
 
 
-async def test_a_budget_of_nothing_still_claims_once(api: ScriptedApi) -> None:
+@pytest.mark.parametrize(("budget", "waited"), [(0, 0.01), (50, 60)])
+async def test_a_call_claims_once_however_small_its_budget_and_however_long_it_waited(
+    api: ScriptedApi, budget: float, waited: float
+) -> None:
     api.on("claim_outbox", claim(message(1), more=True))
-    await dispatcher(api, Phones(), clock=Clock(0.01), budget=0).dispatch()
+    outcome = await dispatcher(api, Phones(), clock=Clock(waited), budget=budget).dispatch()
     assert len(api.called("claim_outbox")) == 1
+    assert (outcome.stopped_by, outcome.more) == ("time_budget", True)
 
 
 async def test_calls_of_one_instance_have_no_more_in_hand_together_than_one_has(api: ScriptedApi) -> None:
