@@ -29,21 +29,20 @@ FINDINGS = 1
 NOT_REACHABLE = 2
 
 
-def found(attend: Attend) -> set[str]:
+def found(attend: Attend, again: int = 2) -> set[str]:
     """Codes of the errors and warnings, as "code name"; the text for people must say the same, and what to do."""
-    # Asked twice, and what waits may have gone in between: then both are asked again.
-    for _ in range(3):
-        ran, told = attend("health", "--json"), attend("health")
-        answer = json.loads(ran.out)
-        rows: list[dict[str, Any]] = [row for row in answer["rows"] if row["severity"] in {"error", "warning"}]
-        unsaid = [
-            text
-            for row in rows
-            for text in (f"{row['finding']}: {row['part']} {row['name']}", f"Do: {row['remedy']}", row["runbook"])
-            if text not in told.out
-        ]
-        if not unsaid and told.status == ran.status:
-            break
+    ran, told = attend("health", "--json"), attend("health")
+    answer = json.loads(ran.out)
+    rows: list[dict[str, Any]] = [row for row in answer["rows"] if row["severity"] in {"error", "warning"}]
+    said = [
+        text
+        for row in rows
+        for text in (f"{row['finding']}: {row['part']} {row['name']}", f"Do: {row['remedy']}", row["runbook"])
+    ]
+    unsaid = [text for text in said if text not in told.out]
+    if again and (told.status, unsaid) != (ran.status, []):
+        # What waits may have gone between the two.
+        return found(attend, again - 1)
     assert (ran.status, answer["status"]) == ((FINDINGS, "findings") if rows else (WELL, "well"))
     assert (told.status, unsaid) == (ran.status, [])
     return {f"{row['finding']} {row['name']}" for row in rows}
