@@ -16,38 +16,49 @@ from standardwebhooks import Webhook
 from shared.errors import SettingInvalid, SettingMissing
 from shared.webhooks import parse_secrets, split_secrets
 
-_WORD = re.compile(r"[\x21-\x7e]+")
-
 
 def _http_url(value: str) -> str:
-    # Whatever is taken here and fails in a client later would be an error that names no variable.
+    # What is let through here and refused by a client later is a traceback there, without the variable's name.
     try:
-        parts = httpx.URL(value)
+        url = httpx.URL(value)
     except httpx.InvalidURL:
-        raise ValueError("an http or https URL is expected") from None
-    if not value.startswith(("http://", "https://")) or not parts.host or any(c.isspace() for c in value):
+        url = httpx.URL()
+    labels = url.raw_host.removesuffix(b".").split(b".")
+    if (
+        url.scheme not in {"http", "https"}
+        or not all(0 < len(label) < 64 for label in labels)
+        or not (url.port is None or 0 < url.port < 65_536)
+        or any(c.isspace() or c == "\\" for c in value)
+    ):
         raise ValueError("an http or https URL is expected")
-    if "?" in value or "#" in value:
-        raise ValueError("paths are put behind it, so it has no query")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("a URL without a password, a query or a fragment is expected")
     return value.rstrip("/")
 
 
+def _base_url(value: str) -> str:
+    if value.endswith("/rest/v1"):
+        raise ValueError("the project's base URL is expected, without /rest/v1")
+    return value
+
+
+def _header_value[Value: (str, SecretStr)](key: Value) -> Value:
+    # A line's end that came with it from a file, most of all: no header can have it, and no answer would say why.
+    if not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value() if isinstance(key, SecretStr) else key):
+        raise ValueError("a key has neither blanks nor line breaks, and ASCII characters alone")
+    return key
+
+
 def _stripped(value: object) -> object:
-    # A file that a secret is kept in ends with a line break, and a header cannot hold one; blank is as good as empty.
+    # No header keeps the blanks and line breaks around a value, so with them it would never be equal.
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     return (text.strip() or None) if isinstance(text, str) else value
 
 
-def _one_word[Value: SecretStr | str | None](value: Value) -> Value:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if text is not None and not _WORD.fullmatch(text):
-        raise ValueError("a key is one word of printable ASCII")
-    return value
-
-
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-ApiKey = Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_one_word)]
-PublicKey = Annotated[str | None, BeforeValidator(_stripped), AfterValidator(_one_word)]
+ProjectUrl = Annotated[HttpUrl, AfterValidator(_base_url)]
+ApiKey = Annotated[SecretStr, AfterValidator(_header_value)]
+PublicKey = Annotated[str, AfterValidator(_header_value)]
 
 
 class Settings(BaseSettings):
@@ -71,7 +82,7 @@ class Settings(BaseSettings):
             variable = str(first["loc"][0]).upper() if first["loc"] else cls.__name__
             if first["type"] == "missing":
                 raise SettingMissing(variable) from None
-            raise SettingInvalid(variable, first["msg"]) from None
+            raise SettingInvalid(variable, first["msg"].removeprefix("Value error, ")) from None
 
 
 class SupabaseSettings(Settings):
@@ -81,9 +92,9 @@ class SupabaseSettings(Settings):
     projects that still have the older ones, SUPABASE_SERVICE_ROLE_KEY (a JWT).
     """
 
-    supabase_url: HttpUrl
-    supabase_secret_key: ApiKey = None
-    supabase_service_role_key: ApiKey = None
+    supabase_url: ProjectUrl
+    supabase_secret_key: ApiKey | None = None
+    supabase_service_role_key: ApiKey | None = None
 
     attend_max_concurrent_rpcs: int = Field(default=4, ge=1, le=64)
     """Concurrent calls of one instance: PostgREST's pool is shared with the app, whose people wait for it."""

@@ -7,15 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, TypeAdapter
 
 from shared.errors import SettingMissing
-from shared.settings import HttpUrl, PublicKey, Settings
+from shared.settings import ProjectUrl, PublicKey, Settings
 
 _CLAIMS = TypeAdapter(dict[str, Any])
 
 
-def _publishable(value: str | None) -> str | None:
+def _publishable(value: str) -> str:
     """Refuse what must never be in a page: a secret key is one mistake in a form away from the right one."""
-    if value is None:
-        return None
     role = _claims(value).get("role", "anon")
     if value.startswith("sb_secret_") or role != "anon":
         raise ValueError("this key is secret, and everybody who opens the page would have it")
@@ -37,11 +35,11 @@ PublishableKey = Annotated[PublicKey, AfterValidator(_publishable)]
 class PanelSettings(Settings):
     """Where browsers find the project, and the key that everybody has; docs/deploy.md lists them for users."""
 
-    supabase_url: HttpUrl
+    supabase_url: ProjectUrl
     """As browsers reach it: the page is told."""
 
-    supabase_publishable_key: PublishableKey = None
-    supabase_anon_key: PublishableKey = None
+    supabase_publishable_key: PublishableKey | None = None
+    supabase_anon_key: PublishableKey | None = None
 
     attend_log_level: Literal["debug", "info", "warning", "error"] = "info"
 
