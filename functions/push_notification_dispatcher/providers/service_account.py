@@ -9,6 +9,7 @@ a thread that waits for a server which trickles headers, and nobody would have a
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -72,6 +73,8 @@ class ServiceAccount:
         self._credentials = _credentials(text)
         self._timeout = settings.attend_push_timeout_seconds
         self._longest = settings.attend_push_max_answer_bytes
+        # Read once: it costs more than a refresh, whose time would pay for it.
+        self._certificates = httpx.create_ssl_context()
         self._refreshing: asyncio.Task[str] | None = None
 
     async def access_token(self, *, refused: str | None = None) -> str:
@@ -97,7 +100,7 @@ class ServiceAccount:
 
     def _refresh(self, loop: asyncio.AbstractEventLoop) -> str:
         try:
-            self._credentials.refresh(_Transport(loop, self._timeout, self._longest))
+            self._credentials.refresh(_Transport(loop, self._certificates, self._timeout, self._longest))
         except exceptions.TransportError as error:
             raise NoAccessToken(f"token endpoint: {cleaned(str(error))}") from None
         except exceptions.GoogleAuthError as error:
@@ -183,8 +186,11 @@ class _Transport(transport.Request):
     Called in a thread; `loop` is another one's, and runs.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, longest: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, certificates: ssl.SSLContext, seconds: float, longest: int
+    ) -> None:
         self._loop = loop
+        self._certificates = certificates
         self._deadline = time.monotonic() + seconds
         self._longest = longest
 
@@ -210,7 +216,7 @@ class _Transport(transport.Request):
         # One clock for all of it: httpx's own time-outs begin anew with every piece that trickles in.
         async with (
             asyncio.timeout(self._deadline - time.monotonic()),
-            httpx.AsyncClient(follow_redirects=False, timeout=None) as client,  # noqa: S113 - the line above
+            httpx.AsyncClient(verify=self._certificates, follow_redirects=False, timeout=None) as client,  # noqa: S113 - the line above
             client.stream(method, url, content=body, headers=headers) as response,
         ):
             if response.is_redirect:
