@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -178,7 +180,7 @@ def test_a_school_without_students_says_so_and_is_no_error(look: Look, manager: 
     page = look().sign_in(manager.email, PASSWORD)
     panel = page.page.locator("#panel")
     expect(panel).to_contain_text("Nadie lleva ausente 7\u201313 días.")
-    expect(panel).to_contain_text("Aún no hay visitas que mostrar.")
+    expect(panel).to_contain_text("No hay estudiantes activos.")
     assert page.page.locator("[role=alert]", has_text=re.compile(r"\S")).count() == 0
 
 
@@ -317,3 +319,27 @@ def test_ten_thousand_students_are_shown_and_saved(look: Look, manager: Manager,
     assert len(page.names("at-risk")) == 50
     _, *rows = saved(page, "#export-roster", tmp_path)
     assert len({row[0] for row in rows}) == len(rows) == 10_000
+
+
+def test_a_file_bears_the_day_that_it_is_at_the_school(look: Look, manager: Manager, tmp_path: Path) -> None:
+    # Of these two, one always has another day than London.
+    now = datetime.now(UTC)
+    zone = ZoneInfo("Pacific/Kiritimati" if now.hour >= 11 else "Etc/GMT+12")
+    manager.school.setting("panel_time_zone", zone.key)
+    manager.school.student(1)
+    page = look().sign_in(manager.email, PASSWORD)
+    saved(page, "#export-roster", tmp_path)
+    (name,) = [path.name for path in tmp_path.iterdir()]
+    assert name == f"roster-{now.astimezone(zone).date()}.csv"
+
+
+def test_a_chart_says_what_is_missing_and_not_that_nobody_ever_came(look: Look, manager: Manager) -> None:
+    # No minutes, outside of all parts of the day, and nobody who is still active.
+    manager.school.setting("panel_time_zone", "UTC")
+    manager.school.student(1, is_active=False)
+    night = datetime.now(UTC).replace(hour=22, minute=0) - timedelta(days=9)
+    manager.school.came_at([(1, night, None)])
+    page = look().sign_in(manager.email, PASSWORD)
+    expect(page.page.locator("#weekdays .empty")).to_have_text("En los últimos 90 días no hay horas anotadas.")
+    expect(page.page.locator("#dayparts .empty")).to_have_text("Nadie vino entre las 8 y las 20 en 30 días.")
+    expect(page.page.locator("#session-frequency .empty")).to_have_text("No hay estudiantes activos.")

@@ -28,9 +28,12 @@ export class SignInRefused extends Error {
 let session = read();
 /** @type {Promise<Session> | null} */
 let refreshing = null;
+let visits = 0;
 
 export const isSignedIn = () => session !== null;
 export const userId = () => session?.user ?? "";
+/** Another number with every sign-in and every end of a session; renewing a token is neither. */
+export const visit = () => visits;
 
 /** @param {string} email @param {string} password */
 export async function signIn(email, password) {
@@ -38,7 +41,10 @@ export async function signIn(email, password) {
   if (answer.status === 429) throw new SignInRefused("often");
   if (answer.status >= 500) throw new SignInRefused("away");
   if (!answer.ok) throw new SignInRefused("credentials");
-  keep(await answer.json());
+  const given = await answer.json();
+  visits += 1;
+  refreshing = null;
+  keep(given);
 }
 
 export async function signOut() {
@@ -56,19 +62,26 @@ export async function signOut() {
 export async function token(refused) {
   if (session === null) throw new SessionEnded();
   if (session.access_token !== refused && session.expires_at - EARLY_SECONDS > Date.now() / 1000) return session.access_token;
-  refreshing ??= refresh(session).finally(() => { refreshing = null; });
+  if (refreshing === null) {
+    const asked = refresh(session).finally(() => { if (refreshing === asked) refreshing = null; });
+    refreshing = asked;
+  }
   return (await refreshing).access_token;
 }
 
 async function refresh(/** @type {Session} */ old) {
+  const asked = visits;
   const answer = await ask("token?grant_type=refresh_token", { refresh_token: old.refresh_token });
   // Away is not over: whoever asked is told that the project does not answer, and tries again.
   if (answer.status >= 500 || answer.status === 429) throw new SignInRefused("away");
-  if (!answer.ok) {
+  const given = answer.ok ? await answer.json() : null;
+  // Whoever it was has left meanwhile: they stay signed out, and whoever came stays signed in.
+  if (asked !== visits) throw new SessionEnded();
+  if (given === null) {
     forget({ drafts: false });
     throw new SessionEnded();
   }
-  return keep(await answer.json());
+  return keep(given);
 }
 
 /** @param {string} path @param {object} body */
@@ -108,6 +121,7 @@ function read() {
 
 export function forget({ drafts = true } = {}) {
   session = null;
+  visits += 1;
   sessionStorage.removeItem(KEPT);
   if (drafts) sessionStorage.removeItem(DRAFTS);
 }
