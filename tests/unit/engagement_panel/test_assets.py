@@ -84,6 +84,20 @@ CELLS: list[Any] = [
     *("=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\tx", "\rx", "\nx", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"),
     *("Ana", "O'Hara", 'Ana "la profe"', "Vera, Ana", "dos\nlíneas", "dos\r\nlíneas", "", " ", "=", "a=b", "Ñandú 😀"),
     *("<script>alert(1)</script>", "'=1", "\u00a0=1", "\u2003-x", "\x1c=1", "\x85+1", 0, 7, -3, 12.5, None),
+    *(
+        "\ufeff=1",
+        "a;=1",
+        "a; \u00a0@x",
+        "a\t-1",
+        "a\n=1",
+        "a\r\n\r\n +1",
+        ";=1",
+        '"";=1',
+        "a;b",
+        "a;;=1",
+        "a\x1c=1",
+        "a;\ufeff\x85=1",
+    ),
 ]
 
 
