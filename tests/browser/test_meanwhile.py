@@ -85,7 +85,7 @@ def test_an_answer_to_somebody_who_has_signed_out_is_shown_to_nobody(look: Look,
         assert known not in page.page.locator("body").inner_html(), known
 
 
-def test_a_refusal_of_who_has_left_is_not_said_to_who_came(look: Look, manager: Manager, small: Manager) -> None:
+def test_a_refusal_of_who_has_left_is_not_said_to_who_came(look: Look, manager: Manager) -> None:
     page = look().sign_in(manager.email, PASSWORD)
     page.refusals_expected = True
     manager.school.database.execute(
@@ -228,7 +228,7 @@ def contacted(school: School, at: datetime) -> None:
 
 
 def test_days_are_the_schools_though_its_zone_is_told_last(look: Look, small: Manager) -> None:
-    # Nineteen hours apart: between the hours of the day that it is here and there, one has a midnight and the other none.
+    # Nineteen hours apart: half-way between the hours that it is here and there, it was yesterday in one of them alone.
     zones = [ZoneInfo("America/Guayaquil"), ZoneInfo("Pacific/Kiritimati")]
     now = datetime.now(UTC)
     hours = [now.astimezone(zone).hour for zone in zones]
