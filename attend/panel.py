@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -203,6 +204,9 @@ def json_writer(file: IO[str]) -> Writer:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        # In decimals, as the page has them: 7 days and not 7.0, 0.00001 and not 1e-05.
+        return f"{Decimal(repr(value)).normalize():f}"
     if isinstance(value, str):
         return ("'" if _FORMULA.search(value) else "") + _FORMULA_WITHIN.sub(r"\1'", value)
     return value
