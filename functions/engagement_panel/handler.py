@@ -20,8 +20,11 @@ from shared.http import answer, require_method
 NAME = "engagement-panel"
 _ASSETS = "/assets/"
 _A_YEAR = "public, max-age=31536000, immutable"
-# On every answer. The page's own are in `_page_headers`.
+# On every answer that does not say otherwise. The page's own are in `_page_headers`.
 _HARDENING = {
+    # A refusal of a file of another version must not be kept for it: some who stand between keep a 404 of which nothing
+    # is said.
+    "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",

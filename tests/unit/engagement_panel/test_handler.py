@@ -160,6 +160,13 @@ async def test_every_answer_is_hardened(path: str) -> None:
     assert headers["x-request-id"]
 
 
+@pytest.mark.parametrize("path", ["/health", "/nothing", "/assets/0000000000000000/style.css"])
+async def test_only_the_page_and_its_files_are_kept(path: str) -> None:
+    async with client() as http:
+        assert (await http.get(path)).headers["cache-control"] == "no-store"
+        assert (await http.post("/")).headers["cache-control"] == "no-store"
+
+
 async def test_the_page_is_told_the_project_and_its_public_key_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "ATTEND_WEBHOOK_SECRET"):
         monkeypatch.setenv(name, "sb_secret_hunter2")
