@@ -129,6 +129,21 @@ def test_a_level_may_be_written_as_anybody_likes(look: Look, manager: Manager) -
         assert page.names("at-risk") == [f"Alguien {number}"], level
 
 
+def test_no_level_stays_chosen_when_its_last_student_has_got_one(look: Look, manager: Manager) -> None:
+    manager.school.student(1)
+    manager.school.student(2, level="A1")
+    page = look().sign_in(manager.email, PASSWORD)
+    page.page.select_option("#level", label="Sin nivel")
+    page.wait_complete()
+    manager.school.database.execute(
+        "update public.students set level = 'A1' where organization_id = %s", (manager.school.id,)
+    )
+    page.page.click("#refresh")
+    expect(page.status()).to_have_text("Actualizado.")
+    assert page.page.locator("#level").evaluate("(select) => select.selectedOptions[0]?.label") == "Sin nivel"
+    expect(page.page.locator("[data-figure=students] strong")).to_have_text("0")
+
+
 def test_a_heading_sorts_and_sorts_the_other_way(look: Look, head: Manager) -> None:
     page = look().sign_in(head.email, PASSWORD)
     name = page.page.locator("#at-risk th button").first

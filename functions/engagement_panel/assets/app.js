@@ -133,7 +133,7 @@ function showLevels() {
   const select = /** @type {HTMLSelectElement} */ (byId("level"));
   const levels = state.figures.filter((row) => !row.is_every_level);
   const named = levels.filter((row) => row.level !== null).map((row) => row.level).toSorted(format.compare);
-  const options = [["all", t("everyLevel")], ...named.map((level) => [`=${level}`, level]), ...(levels.some((row) => row.level === null) ? [["none", t("noLevel")]] : [])];
+  const options = [["all", t("everyLevel")], ...named.map((level) => [`=${level}`, level]), ...(state.level === null || levels.some((row) => row.level === null) ? [["none", t("noLevel")]] : [])];
   // A level that has just lost its last student is shown as empty, and not silently as everybody.
   if (typeof state.level === "string" && !named.includes(state.level)) options.push([`=${state.level}`, state.level]);
   select.replaceChildren(...options.map(([value, name]) => el("option", { value }, name ?? "")));
