@@ -171,8 +171,9 @@ def test_a_note_that_was_saved_goes_from_the_field_though_the_student_was_opened
     expect(page.page.locator("#note")).to_have_value("")
 
 
+@pytest.mark.parametrize("again", ["closed", "reloaded"])
 def test_a_note_whose_answer_was_lost_is_there_once_though_the_student_was_opened_anew(
-    look: Look, small: Manager
+    look: Look, small: Manager, again: str
 ) -> None:
     page = look().sign_in(small.email, PASSWORD)
     page.refusals_expected = True
@@ -188,7 +189,12 @@ def test_a_note_whose_answer_was_lost_is_there_once_though_the_student_was_opene
     page.page.click("#save-note")
     expect(page.page.locator("#note-error")).to_contain_text("No se ha guardado")
     page.page.unroute(NOTES)
-    page.page.keyboard.press("Escape")
+    if again == "closed":
+        page.page.keyboard.press("Escape")
+    else:
+        page.page.reload()
+        page.wait_complete()
+        page.page.click("#tab-14")
     page.page.click("#at-risk .name")
     expect(page.page.locator("#note")).to_have_value("Una sola vez")
     page.page.click("#save-note")

@@ -13,8 +13,6 @@ const problem = byId("note-error");
 
 /** @type {Student | null} */
 let open = null;
-/** Ids of what was sent and not yet answered, so that the same words of the same student, sent again, are the same note. @type {Map<string, string>} */
-const unsure = new Map();
 let changed = /** @type {(student: Student) => void} */ (() => {});
 /** Where the student was opened. @type {HTMLElement | null} */
 let section = null;
@@ -75,7 +73,6 @@ export function hide() {
 
 export function forgetStudent() {
   hide();
-  unsure.clear();
   open = null;
   text.value = "";
 }
@@ -119,13 +116,13 @@ async function save(kind) {
     return;
   }
   const said = `${student.student_id} ${kind} ${body}`;
-  const id = unsure.get(said) ?? newId();
-  unsure.set(said, id);
+  const id = drafts.idOf(said) || newId();
+  drafts.sent(said, id);
   const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (dialog.querySelectorAll("#save-note, #mark-contacted"));
   buttons.forEach((button) => { button.disabled = true; });
   try {
     await addNote({ id, student_id: student.student_id, kind, body });
-    unsure.delete(said);
+    drafts.sent(said, "");
     // What was typed meanwhile is not saved yet.
     if (drafts.read(student.student_id).trim() === body) drafts.write(student.student_id, "");
     announce(t(kind === "note" ? "noteSaved" : "contactSaved"));

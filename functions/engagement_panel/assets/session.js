@@ -32,7 +32,7 @@ let visits = 0;
 
 export const isSignedIn = () => session !== null;
 export const userId = () => session?.user ?? "";
-/** Another number with every sign-in and every end of a session; renewing a token is neither. */
+/** Another number for everybody who signs in, and for nobody; renewing a token changes nothing. */
 export const visit = () => visits;
 
 /** @param {string} email @param {string} password */
@@ -70,13 +70,12 @@ export async function token(refused) {
 }
 
 async function refresh(/** @type {Session} */ old) {
-  const asked = visits;
   const answer = await ask("token?grant_type=refresh_token", { refresh_token: old.refresh_token });
   // Away is not over: whoever asked is told that the project does not answer, and tries again.
   if (answer.status >= 500 || answer.status === 429) throw new SignInRefused("away");
   const given = answer.ok ? await answer.json() : null;
   // Whoever it was has left meanwhile: they stay signed out, and whoever came stays signed in.
-  if (asked !== visits) throw new SessionEnded();
+  if (session !== old) throw new SessionEnded();
   if (given === null) {
     forget({ drafts: false });
     throw new SessionEnded();
@@ -128,21 +127,30 @@ export function forget({ drafts = true } = {}) {
 
 /** What somebody was typing of a student, through a reload and the end of a session; nobody else who signs in meets it. */
 export const drafts = {
-  /** @param {number} student */
-  read: (student) => /** @type {string} */ (typed()[student] ?? ""),
+  /** @param {number} student @returns {string} */
+  read: (student) => typed().texts[student] ?? "",
   /** @param {number} student @param {string} text */
-  write(student, text) {
-    const { [student]: _, ...others } = typed();
-    sessionStorage.setItem(DRAFTS, JSON.stringify({ user: userId(), texts: text ? { ...others, [student]: text } : others }));
-  },
+  write: (student, text) => keepTyped("texts", String(student), text),
+  /** The id under which these words were sent and not answered, so that sent again they are the same note. @param {string} said @returns {string} */
+  idOf: (said) => typed().unsure[said] ?? "",
+  /** @param {string} said @param {string} id none: it was answered */
+  sent: (said, id) => keepTyped("unsure", said, id),
 };
 
-/** @returns {Record<number, string>} */
+/** @param {"texts" | "unsure"} what @param {string} name @param {string} value */
+function keepTyped(what, name, value) {
+  const all = typed();
+  const { [name]: _, ...others } = all[what];
+  sessionStorage.setItem(DRAFTS, JSON.stringify({ ...all, user: userId(), [what]: value ? { ...others, [name]: value } : others }));
+}
+
+/** @returns {{texts: Record<string, string>, unsure: Record<string, string>}} */
 function typed() {
   try {
-    const { user, texts } = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
-    return user === userId() ? texts : {};
+    const { user, texts = {}, unsure = {} } = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
+    if (user === userId()) return { texts, unsure };
   } catch {
-    return {};
+    // What cannot be read is none.
   }
+  return { texts: {}, unsure: {} };
 }
