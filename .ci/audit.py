@@ -7,6 +7,7 @@ from the installed packages and need no network.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -25,6 +26,10 @@ UNFREE = re.compile(r"\b(A?GPL|GNU (Affero )?General)", re.IGNORECASE)
 
 def main() -> int:
     """Say what was found, and what could not be examined."""
+    parser = argparse.ArgumentParser(prog="make audit", description="Known weaknesses and licences of what is locked.")
+    parser.add_argument("--strict", action="store_true", help="status 2 where something could not be asked about")
+    parser.add_argument("--github", action="store_true", help="warnings as GitHub shows them")
+    said = parser.parse_args()
     found: list[str] = []
     unexamined: list[str] = []
     for audit in (python, node):
@@ -35,10 +40,10 @@ def main() -> int:
     for line in unexamined:
         print(f"NOT AUDITED {line}")
         # GitHub shows it beside the run, which is green.
-        print(f"::warning::not audited: {line}") if "--github" in sys.argv else None
+        print(f"::warning::not audited: {line}") if said.github else None
     if not found and not unexamined:
         print("Nothing is known against what is locked here.")
-    return 1 if found else 2 if unexamined and "--strict" in sys.argv else 0
+    return 1 if found else 2 if unexamined and said.strict else 0
 
 
 def python(found: list[str], unexamined: list[str]) -> None:

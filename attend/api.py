@@ -61,7 +61,7 @@ def speak[T](
 ) -> T:
     """One conversation with the database, `about` something. Its errors become the command line's.
 
-    `explain` may know better what an error means; `otherwise` is the hint where nothing else is known; `find` says
+    `explain` may know better what an error means; `otherwise` is the hint where nothing certain is known; `find` says
     where the API is, and with which key to speak.
     """
     logs.configure("error")
@@ -79,7 +79,7 @@ def speak[T](
     try:
         return asyncio.run(conversation())
     except AttendError as error:
-        hint = error.hint or _HINTS.get(error.code, otherwise)
+        hint = error.hint or _HINTS.get(error.code) or otherwise or _OTHERWISE.get(error.code, "")
         raise (explain and explain(error)) or StackError(f"{error.message} ({error.code})", hint) from error
 
 
@@ -87,4 +87,12 @@ _HINTS = {
     "database_unavailable": "Check the address, and that it answers.",
     "database_refused": "The secret key of this very project is needed: SUPABASE_SECRET_KEY.",
     "database_outdated": "Apply the migrations.",
+    "setting_invalid": 'What it must be: docs/deploy.md, "Settings".',
+}
+_OTHERWISE = {
+    "database_busy": "Nothing was changed. Try again.",
+    "database_conflict": "Nothing was changed. Try again when what holds it up is over.",
+    "database_timeout": "Try again when the database has less to do.",
+    "database_error": "Check the address; if it is the project's, the database's log says more.",
+    "unexpected_answer": "Check the address; then apply the migrations, or use the version that fits them.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -33,6 +34,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _screen = Console(stderr=True, highlight=False)
+# What a disk says behind a redirection.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # The verbs of other parts, by the module that adds them.
 _VERB_MODULES = {
     "attend.serve": ("serve",),
@@ -282,6 +285,12 @@ def main() -> None:
         if error.hint:
             _screen.print(error.hint, markup=False, soft_wrap=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        # Not 1, which says of some verbs that they found something.
+        _screen.print(f"[bold red]Error:[/] What was to be written could not be: {error.strerror}.", soft_wrap=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from attend.api import WHERE, AsJson, Project, speak
+from attend.api import WHERE, AsJson, Project, screen, speak
 from attend.scenarios.tables import table
 from attend.stack.errors import StackError
 from attend.words import ago, span
@@ -25,7 +25,9 @@ NOT_REACHABLE = 2
 # Worst first.
 SEVERITIES = ("error", "warning", "note")
 
-Watch = Annotated[float | None, typer.Option("--watch", min=1, help="Look again every so many seconds, until Ctrl-C.")]
+Watch = Annotated[
+    float | None, typer.Option("--watch", min=1, max=86_400, help="Look again every so many seconds, until Ctrl-C.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,10 +44,19 @@ def health(project: Project = None, watch: Watch = None, as_json: AsJson = False
     try:
         while watch is not None:
             time.sleep(watch)
-            status = _look(project, as_json=as_json)
+            status = _look_again(project, as_json=as_json)
     except KeyboardInterrupt:
         pass
     raise typer.Exit(status)
+
+
+def _look_again(project: Path | None, *, as_json: bool) -> int:
+    try:
+        return _look(project, as_json=as_json)
+    except StackError as error:
+        # Whoever watches a restart wants to see its end.
+        screen.print(f"{error.message} {error.hint}", markup=False, soft_wrap=True)
+        return NOT_REACHABLE
 
 
 def _look(project: Path | None, *, as_json: bool) -> int:
@@ -103,11 +114,18 @@ _FUNCTION = {
     "last handled": ("last_handled_at", "ago"),
 }
 _BACKLOG = {"waiting": ("waiting", "number"), "oldest": ("oldest_at", "ago"), "may wait": ("tolerance_seconds", "span")}
+_PROOF = {
+    "looked": ("looked_at", "ago"),
+    "people": ("people", "number"),
+    "missed by ticks": ("missed_by_ticks", "number"),
+    "with drift": ("people_with_drift", "number"),
+}
 type _Columns = dict[str, tuple[str, str]]
 _TABLES: tuple[tuple[str, str, _Columns], ...] = (
     ("schedule", "schedule", _SCHEDULE),
     ("function", "function", _FUNCTION),
     ("waits", "backlog", _BACKLOG),
+    ("proof", "proof", _PROOF),
 )
 
 

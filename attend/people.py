@@ -6,6 +6,7 @@ meet (contact), and whom it teaches (student). What an erasure takes and keeps: 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -165,7 +166,7 @@ def erase(
             shown = await registry.erase(whose, kind, person_id, rehearse=True)
             if shown.erased_at is not None:
                 return shown
-            screen.print("\n".join(counts(shown)), markup=False, soft_wrap=True)
+            screen.print("\n".join(counts(shown, "Would be erased")), markup=False, soft_wrap=True)
             _confirm(f"Erase {person} ({person_id}) of {whose.name} for ever?")
         return await registry.erase(whose, kind, person_id, rehearse=False)
 
@@ -173,8 +174,8 @@ def erase(
     if as_json:
         typer.echo(erasure.model_dump_json(indent=2))
         return
-    if yes:
-        screen.print("\n".join(counts(erasure)), markup=False, soft_wrap=True)
+    if yes and erasure.erased:
+        screen.print("\n".join(counts(erasure, "Erased")), markup=False, soft_wrap=True)
     when = f" on {erasure.erased_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if erasure.erased_at else ""
     typer.echo(f"{erasure.person_id} was erased{when}.")
 
@@ -186,26 +187,36 @@ def _confirm(question: str) -> None:
 
 
 def _write(file: Path, text: str) -> None:
+    made = False
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            made = True
             out.write(text)
     except OSError as error:
-        raise StackError(
-            f"{file} cannot be written: {error.strerror}.", "Name a file that is not there yet."
-        ) from error
+        if made:
+            # Half of what is held of somebody is no answer to them, and lies about.
+            file.unlink(missing_ok=True)
+        raise StackError(f"{file} cannot be written: {error.strerror}.", _WRITING.get(error.errno or 0, "")) from error
 
 
-def counts(erasure: Erasure) -> list[str]:
-    """What an erasure takes and keeps, for reading."""
+_WRITING = {
+    errno.EEXIST: "Name a file that is not there yet.",
+    errno.ENOENT: "Make its folder first, or name a file in one that is there.",
+    errno.ENOTDIR: "Make its folder first, or name a file in one that is there.",
+}
+
+
+def counts(erasure: Erasure, title: str) -> list[str]:
+    """What an erasure takes and keeps, for reading; `title` says whether it did or would."""
     parts = (
-        ("Erased", erasure.erased),
+        (title, erasure.erased),
         ("Kept under an id that leads nowhere, so that no figure changes", erasure.kept),
         ("Written by others, with the name in it, which becomes [erased]", erasure.mentions),
     )
     said: list[str] = []
-    for title, rows in parts:
+    for heading, rows in parts:
         if rows:
-            said += [f"{title}:"]
+            said += [f"{heading}:"]
             said += [
                 f"  {line}" for line in table([(_words(name), f"{n:,}") for name, n in sorted(rows.items())], "<>")
             ]
@@ -252,7 +263,7 @@ def _refusal(error: AttendError) -> StackError | None:
         case "unknown_person":
             return BadInput(
                 f"There is no {details.get('kind')} {details.get('person_id')} in this organisation.",
-                "Nobody was erased. Is it another --kind, or another --organization?",
+                "Is it another --kind, or another --organization?",
             )
         case "login_is_referenced":
             return StackError(

@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
+from attend.login import log_in
 from attend.stack import round_trip, services, vault
 from attend.stack.errors import StackError
 from attend.stack.processes import free_port, require_free_port
@@ -73,6 +74,9 @@ def serve(
         str | None, typer.Option("--reach", help="Host name under which the database reaches this machine.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Stop after the round trip; the exit status tells.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also where the bells go to deployed functions, which then hear none.")
+    ] = False,
 ) -> None:
     """Run the functions beside a Supabase project, and tell its database where they are.
 
@@ -90,6 +94,8 @@ def serve(
     processes: list[services.Service] = []
     try:
         with connect(target) as connection:
+            if not take_over:
+                leave_deployed_functions_alone(connection)
             secret = signing_secret(connection, os.environ)
             processes = start(target, secret, host, port, logs)
             base_url = introduce(connection, secret, port, [reach] if reach else candidates())
@@ -154,13 +160,7 @@ def target(db_url: str | None, api_url: str | None, key: str | None) -> Target:
 
 def connect(target: Target) -> psycopg.Connection[Any]:
     """An autocommit connection to a database that has the migrations."""
-    try:
-        connection = psycopg.connect(target.db_url, autocommit=True, connect_timeout=10)
-    except psycopg.Error as error:
-        first = str(error).strip().splitlines()[0]
-        raise StackError(
-            f"The database does not answer: {first}", "Check --db-url, and that the project runs."
-        ) from error
+    connection = log_in(target.db_url, autocommit=True, application_name="attend serve")
     found = connection.execute(
         "select to_regproc('private.post_signed') is not null and to_regproc('net.http_post') is not null"
     ).fetchone()
@@ -173,16 +173,31 @@ def connect(target: Target) -> psycopg.Connection[Any]:
     return connection
 
 
+def leave_deployed_functions_alone(connection: psycopg.Connection[Any]) -> None:
+    """Raises StackError where the database calls an address by https: what is served here is always plain http."""
+    address = in_vault(connection, vault.FUNCTIONS_URL) or ""
+    if address.startswith("https:"):
+        raise StackError(
+            f"The bells of this database go to {address}.",
+            "Served here, they would no longer, until somebody puts that address back into Vault. Is that meant? "
+            "--take-over does it.",
+        )
+
+
+def in_vault(connection: psycopg.Connection[Any], name: str) -> str | None:
+    """A secret of that name."""
+    row = connection.execute("select decrypted_secret from vault.decrypted_secrets where name = %s", (name,)).fetchone()
+    return row and row[0]
+
+
 def signing_secret(connection: psycopg.Connection[Any], environment: Mapping[str, str]) -> str:
     """ATTEND_WEBHOOK_SECRET (its first), else the one in Vault, else a new one."""
     given = environment.get("ATTEND_WEBHOOK_SECRET", "").split()
     if given:
         return given[0]
-    row = connection.execute(
-        "select decrypted_secret from vault.decrypted_secrets where name = %s", (vault.WEBHOOK_SECRET,)
-    ).fetchone()
-    if row and str(row[0]).startswith("whsec_"):
-        return str(row[0])
+    known = in_vault(connection, vault.WEBHOOK_SECRET)
+    if known and known.startswith("whsec_"):
+        return known
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
-from shared.errors import DatabaseError, DatabaseUnavailable
+from shared.errors import DatabaseError, DatabaseUnavailable, UnexpectedAnswer
 from shared.supabase_client import Supabase
 
 # Whoever asks whether somebody is well does not wait for the client's patient repeating.
@@ -48,9 +48,13 @@ async def read_health(supabase: Supabase, function_name: str | None = None) -> l
 
     Raises:
         DatabaseError: any of its kinds.
+        UnexpectedAnswer: there is nothing to be read. Who hears nothing has not heard that all is well.
     """
     of_function = {} if function_name is None else {"function_name": function_name}
-    return await supabase.select("health", _COLUMNS, of_function, _ROWS)
+    rows = await supabase.select("health", _COLUMNS, of_function, _ROWS)
+    if not rows:
+        raise UnexpectedAnswer(operation="health")
+    return rows
 
 
 class DatabaseHealth(BaseModel):

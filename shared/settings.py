@@ -8,6 +8,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
+import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
@@ -17,12 +18,40 @@ from shared.webhooks import parse_secrets
 
 
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")) or any(c.isspace() for c in value):
+    # What is let through here and refused by a client later is a traceback there, without the variable's name.
+    try:
+        url = httpx.URL(value)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    labels = url.raw_host.removesuffix(b".").split(b".")
+    if (
+        url.scheme not in {"http", "https"}
+        or not all(0 < len(label) < 64 for label in labels)
+        or not (url.port is None or 0 < url.port < 65_536)
+        or any(c.isspace() or c == "\\" for c in value)
+    ):
         raise ValueError("an http or https URL is expected")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("a URL without a password, a query or a fragment is expected")
     return value.rstrip("/")
 
 
+def _base_url(value: str) -> str:
+    if value.endswith("/rest/v1"):
+        raise ValueError("the project's base URL is expected, without /rest/v1")
+    return value
+
+
+def _header_value(secret: SecretStr) -> SecretStr:
+    # A line's end that came with it from a file, most of all: no header can have it, and no answer would say why.
+    if not re.fullmatch(r"[\x21-\x7e]+", secret.get_secret_value()):
+        raise ValueError("a key has neither blanks nor line breaks, and ASCII characters alone")
+    return secret
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ProjectUrl = Annotated[HttpUrl, AfterValidator(_base_url)]
+ApiKey = Annotated[SecretStr, AfterValidator(_header_value)]
 
 
 class Settings(BaseSettings):
@@ -46,7 +75,7 @@ class Settings(BaseSettings):
             variable = str(first["loc"][0]).upper() if first["loc"] else cls.__name__
             if first["type"] == "missing":
                 raise SettingMissing(variable) from None
-            raise SettingInvalid(variable, first["msg"]) from None
+            raise SettingInvalid(variable, first["msg"].removeprefix("Value error, ")) from None
 
 
 class SupabaseSettings(Settings):
@@ -56,9 +85,9 @@ class SupabaseSettings(Settings):
     projects that still have the older ones, SUPABASE_SERVICE_ROLE_KEY (a JWT).
     """
 
-    supabase_url: HttpUrl
-    supabase_secret_key: SecretStr | None = None
-    supabase_service_role_key: SecretStr | None = None
+    supabase_url: ProjectUrl
+    supabase_secret_key: ApiKey | None = None
+    supabase_service_role_key: ApiKey | None = None
 
     attend_max_concurrent_rpcs: int = Field(default=4, ge=1, le=64)
     """Concurrent calls of one instance: PostgREST's pool is shared with the app, whose people wait for it."""

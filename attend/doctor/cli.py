@@ -12,13 +12,16 @@ import psycopg
 import typer
 
 from attend import serve
-from attend.api import AsJson
+from attend.api import AsJson, BadInput, screen
 from attend.cli import find_project
 from attend.doctor import comparison, database, reach
-from attend.doctor.findings import Finding, Severity, found
+from attend.doctor.findings import NOT_EXAMINED, Finding, Severity, found
+from attend.login import log_in
 from attend.stack import state
 from attend.stack.errors import StackError
 from attend.stack.keys import Keys
+from shared.errors import AttendError
+from shared.settings import SupabaseSettings
 
 FINDINGS = 1
 NOT_REACHABLE = 2
@@ -62,6 +65,7 @@ def doctor(
     try:
         target = find_target(env, db_url, api_url, project, os.environ)
         with connect(target.db_url) as connection, connect(target.db_url, read_only=False) as asking:
+            screen.print(_whom(connection, target), style="dim", markup=False, soft_wrap=True)
             checks = plan(connection, asking, target, compare=compare)
             findings = {title: carried_out(connection, title, check) for title, check in checks.items()}
     except StackError as error:
@@ -83,37 +87,58 @@ def find_target(
 ) -> serve.Target:
     """Whom to examine: what `supabase status` says, what options and environment say, else the running stack.
 
-    Raises StackError when nobody says where the database is. Without an address of the API it is not asked.
+    Raises StackError when nobody says where the database is, and where two places are named: whoever gets a clean bill
+    of another installation than they meant is worse off than without one.
     """
+    _refuse_two_places(env, db_url, api_url, project)
     if env is not None:
         return serve.from_supabase_status(Path.cwd())
     url = db_url or environment.get("DB_URL")
+    api = api_url or environment.get("SUPABASE_URL") or environment.get("API_URL")
+    if project is None and not url and api:
+        raise BadInput(
+            "It is known where the API is, and not where its database is.",
+            "Set --db-url or DB_URL; for the running stack of a folder, --project.",
+        )
     if project is not None or not url:
         running = state.running(find_project(project) / ".attend")
         return serve.Target(running.db_url, running.api_url, Keys().secret)
     names = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SECRET_KEY")
     key = next((environment[name] for name in names if environment.get(name)), "")
-    api = api_url or environment.get("SUPABASE_URL") or environment.get("API_URL") or ""
-    return serve.Target(url, api.rstrip("/"), key)
+    return serve.Target(url, _usable(api, key) if api else "", key)
+
+
+def _refuse_two_places(
+    env: serve.Environment | None, db_url: str | None, api_url: str | None, project: Path | None
+) -> None:
+    said = {"--env": env, "--project": project, "--db-url": db_url, "--api-url": api_url}
+    given = [option for option, value in said.items() if value is not None]
+    if len(given) > 1 and given != ["--db-url", "--api-url"]:
+        raise BadInput(f"{' and '.join(given)} name more than one installation.", "Say one of them.")
+    for option, value in said.items():
+        if value == "":
+            raise BadInput(f"{option} is empty.", "Is the variable set that it comes from?")
+
+
+def _usable(api_url: str, key: str) -> str:
+    try:
+        return SupabaseSettings.load(supabase_url=api_url, supabase_secret_key=key or None).supabase_url
+    except AttendError as error:
+        raise BadInput(f"{error.message} ({error.code})", 'What it must be: docs/deploy.md, "Settings".') from None
 
 
 def connect(url: str, *, read_only: bool = True) -> psycopg.Connection[Any]:
     """A connection; the one that reads cannot write. Raises StackError when there is none to be had."""
-    try:
-        connection = psycopg.connect(
-            url, autocommit=not read_only, connect_timeout=10, application_name="attend doctor"
-        )
-        # Said with each transaction. A setting of the session would outlive us in a pooler's connection, and whoever
-        # got that next could write nothing.
-        connection.read_only = read_only or None
-    except psycopg.Error as error:
-        # What psycopg says of an address may repeat its password.
-        said = str(error).strip().splitlines() if isinstance(error, psycopg.OperationalError) else []
-        first = (said or ["its address cannot be read"])[0]
-        raise StackError(
-            f"The database does not answer: {first}", "Check --db-url, and that the project runs."
-        ) from None
+    connection = log_in(url, autocommit=not read_only, application_name="attend doctor")
+    # Said with each transaction. A setting of the session would outlive us in a pooler's connection, and whoever got
+    # that next could write nothing.
+    connection.read_only = read_only or None
     return connection
+
+
+def _whom(connection: psycopg.Connection[Any], target: serve.Target) -> str:
+    there = connection.info
+    return f"Doctor at {there.host}:{there.port}/{there.dbname}, {target.api_url or 'without an API'}"
 
 
 def plan(
@@ -189,7 +214,9 @@ def as_text(findings: dict[str, list[Finding]]) -> str:
     lines: list[str] = []
     for title, of_check in findings.items():
         bad = sum(finding.severity != "note" for finding in of_check)
-        lines.append(f"{title:<20}{f'{bad} found' if bad else 'as it should be'}")
+        left_out = any(finding.code in NOT_EXAMINED for finding in of_check)
+        well = "not examined" if left_out else "as it should be"
+        lines.append(f"{title:<20}{f'{bad} found' if bad else well}")
         for finding in of_check:
             lines.append(f"  {_MARKS[finding.severity]:<8}{finding.code}: {finding.says}")
             lines += [f"          Do: {finding.remedy}", f"          {finding.runbook}"]

@@ -73,15 +73,23 @@ KINDS: dict[str, _Kind] = {
     "schema_exposed": _Kind("error", "Take it off the exposed schemas (API settings).", "the-api"),
     "schema_not_exposed": _Kind("error", "Add it to the exposed schemas (API settings).", "the-api"),
     # The functions, as the database reaches them.
+    "functions_not_asked": _Kind("note", "Put into Vault what health misses there.", "the-bell-cannot-be-rung"),
     "function_unreachable": _Kind("error", "Deploy it, and see attend_functions_url in Vault.", "a-function-is-down"),
     "function_not_there": _Kind("error", "Deploy it, or a newer version of it.", "a-function-is-down"),
-    "function_refuses_signature": _Kind("error", "One secret in Vault and function.", "a-function-refuses-signatures"),
+    "function_refuses_signature": _Kind(
+        "error",
+        "Give Vault and ATTEND_WEBHOOK_SECRET one secret, and let headers pass.",
+        "a-function-refuses-signatures",
+    ),
     "function_lacks_setting": _Kind("error", "Set the variable that it names.", "a-function-is-down"),
     "function_without_database": _Kind("error", "See its SUPABASE_URL and key, and its log.", "a-function-is-down"),
     "net_not_sending": _Kind("error", "select net.worker_restart(), else restart.", "the-bell-cannot-be-rung"),
     "clock_skew": _Kind("warning", "Set that machine's clock by NTP.", "clocks-differ"),
     "clock_skew_refuses": _Kind("error", "Set that machine's clock by NTP, at once.", "clocks-differ"),
 }
+
+# Nothing is said of what these are about: neither that it is well nor that it is not.
+NOT_EXAMINED = {"api_not_asked", "not_compared", "functions_not_asked"}
 
 
 def found(code: str, says: str) -> Finding:

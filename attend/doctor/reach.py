@@ -52,24 +52,45 @@ def api(connection: Connection, url: str, key: str) -> Iterator[Finding]:
 def _api(client: httpx.Client, wanted: tuple[str, ...]) -> Iterator[Finding]:
     answer = client.get("/health", params={"select": "name", "limit": "1"})
     match answer.status_code:
-        case 200:
+        case 200 if _is_a_row(answer):
             pass
         case 401 | 403:
             yield found("api_refuses_key", f"The API answers {answer.status_code} to this key.")
             return
-        case 404:
+        case 404 if _is_of_the_api(answer):
             yield found("api_outdated", "The API does not know the view health.")
+        case 200 | 404:
+            yield found("api_unreachable", "At its address somebody else answers.")
+            return
         case status:
             yield found("api_unreachable", f"The API answers {status}.")
             return
     for schema in (*wanted, *_CLOSED):
-        # No table has this name: 406 says that the schema is not exposed, anything else that it is.
-        probe = client.get("/attend_doctor_was_here", headers={"Accept-Profile": schema})
-        exposed = probe.status_code != 406
-        if exposed and schema in _CLOSED:
+        # No table has this name, so an exposed schema is a 404, and one that is not a 406.
+        status = client.get("/attend_doctor_was_here", headers={"Accept-Profile": schema}).status_code
+        if status not in (404, 406):
+            yield found("api_unreachable", f"Asked for the schema {schema}, the API answers {status}.")
+        elif status == 404 and schema in _CLOSED:
             yield found("schema_exposed", f"The API exposes the schema {schema}.")
-        if not exposed and schema in wanted:
+        elif status == 406 and schema in wanted:
             yield found("schema_not_exposed", f"The API does not expose the schema {schema}.")
+
+
+def _is_a_row(answer: httpx.Response) -> bool:
+    read = _json(answer)
+    return isinstance(read, list) and bool(read)
+
+
+def _is_of_the_api(answer: httpx.Response) -> bool:
+    read = _json(answer)
+    return isinstance(read, dict) and "code" in read
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
 
 
 def functions(connection: Connection, names: list[str]) -> Iterator[Finding]:
@@ -78,12 +99,14 @@ def functions(connection: Connection, names: list[str]) -> Iterator[Finding]:
     stored = dict(connection.execute(query, ([vault.FUNCTIONS_URL, vault.WEBHOOK_SECRET],)).fetchall())
     base, secret = stored.get(vault.FUNCTIONS_URL), stored.get(vault.WEBHOOK_SECRET)
     if not base or not secret:
-        return  # health names what is missing
+        yield found("functions_not_asked", "The functions were not asked: Vault lacks their address or the secret.")
+        return
     for name in names:
         try:
             answer = round_trip.ask(connection, f"{base.rstrip('/')}/{name}/health/deep", secret)
         except SettingInvalid:
-            return  # so it does what is malformed
+            yield found("functions_not_asked", "The functions were not asked: the secret in Vault is none.")
+            return
         yield from _of_function(name, answer)
         if not answer.was_sent:
             return
@@ -99,6 +122,9 @@ def _of_function(name: str, answer: round_trip.Answer) -> Iterator[Finding]:
             yield found("net_not_sending", "pg_net took no call within ten seconds.")
         case None:
             yield found("function_unreachable", f"The database does not reach {name}: {_code(answer.problem)}.")
+        case 200 | 503 if answer.body.get("function") == name and not database:
+            # In short, as to anybody: the signature was lost on the way, and bells are refused.
+            yield found("function_refuses_signature", f"What is signed reaches {name} without its signature.")
         case 200 | 503 if answer.body.get("function") == name:
             if database.get("reachable") is False:
                 yield found("function_without_database", f"{name} does not reach the API: {database.get('problem')}.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, TypeAdapter
 
 from shared.errors import SettingMissing
-from shared.settings import HttpUrl, Settings
+from shared.settings import ProjectUrl, Settings
 
 _CLAIMS = TypeAdapter(dict[str, Any])
 
@@ -36,7 +36,7 @@ PublishableKey = Annotated[str, AfterValidator(_publishable)]
 class PanelSettings(Settings):
     """Where browsers find the project, and the key that everybody has; docs/deploy.md lists them for users."""
 
-    supabase_url: HttpUrl
+    supabase_url: ProjectUrl
     """As browsers reach it: the page is told."""
 
     supabase_publishable_key: PublishableKey | None = None

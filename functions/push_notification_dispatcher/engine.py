@@ -19,7 +19,7 @@ from functions.push_notification_dispatcher.payload import WATCHED_TABLES, Event
 from functions.push_notification_dispatcher.providers.protocol import Result
 from functions.push_notification_dispatcher.sending import Providers
 from functions.push_notification_dispatcher.store import Claim, ClaimedMessage, OutboxStore, Receipt
-from shared.errors import DatabaseTimeout, DatabaseUnavailable
+from shared.errors import DatabaseConflict, DatabaseTimeout, DatabaseUnavailable
 from shared.events import concerns
 from shared.logs import bound, get_logger
 
@@ -256,7 +256,7 @@ class PushDispatcher:
             try:
                 recorded = await self._store.record(work.holder, outcomes, work.now)
                 break
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, DatabaseConflict, DatabaseTimeout):
                 # What is not recorded is sent again: worth waiting for, as long as nobody else can have it.
                 if self._pace.monotonic() - claimed_at >= self._pace.lease_seconds:
                     raise

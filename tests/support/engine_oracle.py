@@ -111,8 +111,8 @@ def _wait_for_activation(world: World, answer: Answer, now: datetime) -> bool:
 
 
 def _milestones(world: World, person: Person, rule: Rule, now: datetime) -> Iterator[Answer]:
-    years = {now.astimezone(UTC).year, (now - rule.max_age_days * DAY).astimezone(UTC).year}
-    periods = [None] if rule.period == "all_time" else sorted(years)
+    since = (now - rule.max_age_days * DAY).astimezone(UTC).year
+    periods = [None] if rule.period == "all_time" else list(range(since, now.astimezone(UTC).year + 1))
     for year in periods:
         crossings = {n: _crossing(world, person, rule.metric, year, n) for n in rule.thresholds}
         highest = max((n for n, at in crossings.items() if at), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -26,17 +27,17 @@ class Received:
 class Receiver:
     """Listens on a free port. The query chooses the answer: `?status=500`, `?sleep=2` (seconds before it).
 
-    `ahead_seconds` is how far its clock is wrong, as its Date header tells.
+    `ahead_seconds` is how far its clock is wrong, as its Date header tells; `content` is what it answers, as JSON.
     """
 
-    def __init__(self, ahead_seconds: float = 0.0) -> None:
+    def __init__(self, ahead_seconds: float = 0.0, content: object = None) -> None:
         self.requests: list[Received] = []
         # Beside a database in a container, the receiver must listen where that container can reach it.
         in_container = os.environ.get("ATTEND_STACK") == "supabase"
         default = "host.docker.internal" if in_container else "127.0.0.1"
         self._host = os.environ.get("ATTEND_CONFORMANCE_RECEIVER_HOST", default)
         bind = "127.0.0.1" if self._host == "127.0.0.1" else "0.0.0.0"
-        self._server = _Server((bind, 0), _handler(self.requests, ahead_seconds))
+        self._server = _Server((bind, 0), _handler(self.requests, ahead_seconds, content))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self, path: str = "/") -> str:
@@ -69,7 +70,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 1024
 
 
-def _handler(requests: list[Received], ahead_seconds: float) -> type[BaseHTTPRequestHandler]:
+def _handler(requests: list[Received], ahead_seconds: float, answer: object) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def date_time_string(self, timestamp: float | None = None) -> str:
             return super().date_time_string((time.time() if timestamp is None else timestamp) + ahead_seconds)
@@ -79,7 +80,7 @@ def _handler(requests: list[Received], ahead_seconds: float) -> type[BaseHTTPReq
             requests.append(Received(self.command, self.path, dict(self.headers.items()), body))
             query = parse_qs(urlsplit(self.path).query)
             time.sleep(float(query.get("sleep", ["0"])[0]))
-            content = b'{"received": true}'
+            content = json.dumps({"received": True} if answer is None else answer).encode()
             try:
                 self.send_response(int(query.get("status", ["200"])[0]))
                 self.send_header("Content-Type", "application/json")

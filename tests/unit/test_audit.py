@@ -47,6 +47,11 @@ def test_a_weakness_is_told_with_who_carries_it_and_what_mends_it(audit: ModuleT
     assert unexamined == ["1 of 4 Python packages: the service does not know them"]
 
 
+def test_an_option_that_is_misspelt_is_no_audit_that_succeeds() -> None:
+    ran = subprocess.run([sys.executable, FILE, "--stict"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, "--stict" in ran.stderr) == (2, "", True)
+
+
 def test_a_weakness_of_a_tool_is_told(audit: ModuleType) -> None:
     found: list[str] = []
     audit.of_node({"vulnerabilities": {"tar": {"severity": "high", "range": "<7.5.1"}}, "metadata": {}}, found)

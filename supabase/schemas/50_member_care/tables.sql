@@ -412,6 +412,9 @@ create trigger trg_update_attendance_stats_truncated after truncate on public.at
 create trigger org_settings_kv_reflag_absences after insert or update or delete on public.org_settings_kv
   for each row execute function private.reflag_absences();
 
+create trigger organizations_move_midnights after update of time_zone on public.organizations
+  for each row when (old.time_zone is distinct from new.time_zone) execute function private.move_midnights();
+
 create trigger pastoral_cases_keep_trail_inserted after insert on public.pastoral_cases
   referencing new table as new_rows for each statement execute function private.keep_case_trail();
 create trigger pastoral_cases_keep_trail_updated after update on public.pastoral_cases

@@ -1,11 +1,12 @@
 -- What became of a push: on each device, as a whole, at the next attempt, and in the operator's hands.
 begin;
 \ir ../helpers.psql
-select plan(70);
+select plan(72);
 select tests.populate();
 delete from public.notifications;
 insert into public.devices (organization_id, id, user_id, provider, platform, token)
 select tests.id('a'), tests.id('phone ' || i), tests.id('a mentor'), 'fcm', 'android', 'fcm-token-number-' || lpad(i::text, 5, '0') from generate_series(1, 3) i;
+update public.devices set last_seen_at = '2026-11-21 11:00+00';
 
 -- A push that is claimed by the holder with lease 1, and what is recorded of it: 'phone verdict …'.
 create function tests.push(p_state text default 'claimed') returns void language sql as $$
@@ -125,6 +126,15 @@ select is(concat_ws(' ', tests.state(), (select d.receipt_due_at from private.ou
 select tests.awaited();
 select tests.receipt('device_gone');
 select is(concat_ws(' ', tests.state(), (select d.is_active from public.devices d where d.id = tests.id('phone 1'))), 'skipped no_device 1 reason settled f', 'nobody there after all');
+select tests.awaited();
+update public.devices set last_seen_at = '2026-11-21 12:10+00' where id = tests.id('phone 1');
+select tests.receipt('device_gone');
+select is(concat_ws(' ', tests.state(), (select d.is_active from public.devices d where d.id = tests.id('phone 1'))), 'failed 1 reason again t', 'registered since: the receipt is about before, and the push is tried again');
+select tests.awaited();
+update public.devices set last_seen_at = '2026-11-21 12:10+00', is_active = false, deactivated_at = now(), deactivated_reason = 'unregistered' where id = tests.id('phone 1');
+select tests.receipt('device_gone');
+select is(tests.state(), 'skipped no_device 1 reason settled', 'unless it was taken out of use again');
+update public.devices set last_seen_at = '2026-11-21 11:00+00';
 select tests.awaited();
 select tests.receipt('retry');
 select is(tests.state(), 'failed 1 reason again', 'not delivered: tried again');

@@ -2,7 +2,7 @@
 -- The year is 2024, whatever year it is.
 begin;
 \ir ../helpers.psql
-select plan(76);
+select plan(79);
 insert into public.organizations (id, name, time_zone) values (tests.id('m'), 'Milestones', 'Pacific/Auckland');
 insert into public.users (organization_id, id, full_name, role, joined_at, is_active)
 select tests.id('m'), tests.id('m ' || p), p, case p when 'servant' then 'servant' else 'peer_mentor' end::public.user_role, '2020-01-01', p <> 'gone'
@@ -192,6 +192,11 @@ select is((select g.eligible_again_at >= '2024-06-09' and g.eligible_again_at < 
 select is(tests.decide((select eligible_again_at - interval '1 microsecond' from tests.gate(7, '2024-06-08 12:00+00'))), '{"before_effective": 2}', 'not a microsecond sooner');
 select is(tests.recorded(), 'nothing', 'and nothing is recorded, for it only waits');
 select is((select count(*) from private.held_decisions h where h.look_again_at >= '2024-06-09'), 2::bigint, 'to be looked at again');
+
+-- However long ago it may have been: between a day of the year before last and New Year lies a year.
+select is((select string_agg(p.label, ' ' order by p.label) from private.milestone_periods('year', 366, '2026-01-01 00:05+00') p), '2024 2025 2026', 'no year is left out');
+select is((select string_agg(p.label, ' ' order by p.label) from private.milestone_periods('year', 366, '2025-01-01 23:59+00') p), '2024 2025', 'a leap year has 366 days');
+select is((select string_agg(p.label, ' ' order by p.label) from private.milestone_periods('year', 7, '2026-01-08 00:00+00') p), '2026', 'and seven days after New Year the old one is over');
 
 -- The evaluator alone.
 select is(public.evaluate_milestone(tests.id('m mentor'), 'sessions', 7, 'year', '2024-06-09'), jsonb_build_object('user_id', tests.id('m mentor'), 'organization_id', tests.id('m'),

@@ -2,7 +2,7 @@
 -- once and pushed when it ends.
 begin;
 \ir ../helpers.psql
-select plan(47);
+select plan(52);
 
 select is(private.release_at(v.now::timestamptz, v.zone, v.quiet_from::time, v.quiet_to::time), v.release_at::timestamptz, v.sentence) from (values
   ('2026-06-10 18:59:59.999999+00', 'Europe/Oslo', '21:00', '08:00', '2026-06-10 18:59:59.999999+00', 'a microsecond before it begins'),
@@ -36,18 +36,24 @@ select is(private.release_at(v.now::timestamptz, v.zone, v.quiet_from::time, v.q
   ('2026-11-01 01:00+00', 'America/New_York', '21:00', '08:00', '2026-11-01 13:00+00', 'New York, autumn: a night of twelve'),
   ('2026-03-08 06:00+00', 'America/New_York', '21:00', '02:30', '2026-03-08 07:00+00', 'New York, spring: an end there is not'),
   ('2026-11-01 05:00+00', 'America/New_York', '21:00', '01:30', '2026-11-01 05:30+00', 'New York, autumn: an end there is twice'),
-  ('2026-11-01 06:00+00', 'America/New_York', '21:00', '01:30', '2026-11-01 06:30+00', 'New York, autumn: and the second time')
+  ('2026-11-01 06:00+00', 'America/New_York', '21:00', '01:30', '2026-11-01 06:30+00', 'New York, autumn: and the second time'),
+  -- Not every clock changes by an hour, or at one: Chatham goes forward at a quarter to three, Troll by two hours, Lord Howe back by half of one.
+  ('2026-09-26 13:30+00', 'Pacific/Chatham', '21:00', '02:50', '2026-09-26 14:00+00', 'Chatham, spring: an end there is not'),
+  ('2026-09-26 10:00+00', 'Pacific/Chatham', '21:00', '03:00', '2026-09-26 14:00+00', 'Chatham, spring: a full hour there is not'),
+  ('2026-03-28 22:00+00', 'Antarctica/Troll', '21:00', '02:30', '2026-03-29 01:00+00', 'Troll, spring: an end there is not'),
+  ('2026-10-24 22:00+00', 'Antarctica/Troll', '21:00', '02:30', '2026-10-25 00:30+00', 'Troll, autumn: an end there is twice'),
+  ('2026-04-04 14:30+00', 'Australia/Lord_Howe', '21:00', '01:45', '2026-04-04 14:45+00', 'Lord Howe, autumn: an end there is twice')
 ) as v (now, zone, quiet_from, quiet_to, release_at, sentence);
 
--- The definition itself, every ten minutes of days on which clocks change: the first instant, from then on, at which the clock
+-- The definition itself, every five minutes or ten of days on which clocks change: the first instant, from then on, at which the clock
 -- on the wall shows the next end or has passed it.
 create temporary table moments as
 select z.name as zone, t.at, t.at at time zone z.name as local
-from unnest('{Europe/Oslo,Europe/Dublin,America/New_York,America/Havana,America/Santiago,Africa/Cairo,Atlantic/Azores,Pacific/Auckland,UTC}'::text[]) as z (name)
+from unnest('{Europe/Oslo,Europe/Dublin,America/New_York,America/Havana,America/Santiago,Africa/Cairo,Atlantic/Azores,Pacific/Auckland,Antarctica/Troll,Australia/Lord_Howe,Pacific/Chatham,UTC}'::text[]) as z (name)
 cross join lateral (
   select distinct x.at
   from generate_series(timestamptz '2026-01-02 00:00+00', '2026-12-30', interval '1 day') d
-  cross join lateral generate_series(d - interval '1 day', d + interval '3 days', interval '10 minutes') as x (at)
+  cross join lateral generate_series(d - interval '1 day', d + interval '3 days', case z.name when 'Pacific/Chatham' then interval '5 minutes' else interval '10 minutes' end) as x (at)
   where z.name = 'UTC' and d = '2026-03-29'
     or (d at time zone z.name) - (d at time zone 'UTC') <> ((d + interval '1 day') at time zone z.name) - ((d + interval '1 day') at time zone 'UTC')) as t;
 create index on moments (zone, at);
@@ -57,7 +63,7 @@ select m.zone, q.quiet_from, q.quiet_to, m.at, private.release_at(m.at, m.zone, 
   m.local::date + q.quiet_to + case when l.at >= q.quiet_to then interval '1 day' else interval '0' end as next_end
 from moments m
 cross join lateral (select m.local::time as at) as l
-cross join (values (time '21:00', time '08:00'), ('21:00', '02:30'), ('02:30', '06:00'), ('22:00', '00:00'), ('00:00', '00:30'), ('23:30', '00:30'), ('01:00', '01:40'), ('01:40', '01:00')) as q (quiet_from, quiet_to);
+cross join (values (time '21:00', time '08:00'), ('21:00', '02:30'), ('02:30', '06:00'), ('22:00', '00:00'), ('00:00', '00:30'), ('23:30', '00:30'), ('01:00', '01:40'), ('01:40', '01:00'), ('22:00', '02:50')) as q (quiet_from, quiet_to);
 analyze moments;
 select cmp_ok((select count(*) from quiet_moments where is_quiet), '>', 15000::bigint, 'many moments');
 select is_empty('select * from quiet_moments where (release_at > at) <> is_quiet limit 3', 'what is quiet is deferred, and nothing else');

@@ -1,7 +1,7 @@
 -- At its release a push is judged once more: preference, quiet hours, cap, deadline, and the condition itself.
 begin;
 \ir ../helpers.psql
-select plan(68);
+select plan(75);
 select tests.populate();
 delete from public.notifications;
 delete from public.notification_preferences;
@@ -233,6 +233,34 @@ select is((select concat_ws(' ', o.state, o.last_error, h.event) from private.ou
 select tests.anew(), tests.push('good'), tests.push('bad', p_rule => 'a rule', p_context => '{"days": 3, "period_start": "rubbish"}');
 select is(tests.claim(), '1 go, held {"unjudged": 1}', 'what cannot be judged is put aside, the rest goes');
 select is((select concat_ws(' ', o.state, o.attempts, o.last_error, o.next_attempt_at) from private.outbox o where o.id = tests.id('bad')), 'failed 1 condition_failed: 22007 invalid input syntax for type timestamp with time zone: "rubbish" 2026-06-10 12:10:00+00', 'and tried again');
+select tests.anew(), tests.push('bad', p_rule => 'a rule', p_context => '{"days": 3, "period_start": "rubbish"}', p_on => '2026-06-09');
+select is(tests.claim(), '0 go, held {"unjudged": 1}', 'on another day than it was planned for, too');
+select is((select n.release_on from public.notifications n), '2026-06-09', 'of which it takes no room, as it does not go');
+
+-- What has arrived on one device has been told, whatever the other says.
+create function tests.half(p_scenario text, p_subject text, p_context jsonb, p_rule text default null) returns void language sql as $$
+  select tests.anew(), tests.push(p_rule => p_rule, p_scenario => p_scenario, p_subject => p_subject, p_context => p_context);
+  delete from private.cooldowns;
+  insert into private.cooldowns values (tests.id('a'), tests.id('a mentor'), p_scenario, p_subject, '2026-06-10 12:00+00', null);
+  update private.outbox set state = 'failed', attempts = 1;
+  insert into private.outbox_devices (organization_id, outbox_id, device_id, verdict, attempted_at) values
+    (tests.id('a'), tests.id('p'), tests.id('one'), 'sent', '2026-06-10 12:00+00'), (tests.id('a'), tests.id('p'), tests.id('other'), 'retry', '2026-06-10 12:00+00');
+$$;
+create function tests.half_expiry() returns void language sql as $$
+  select tests.half('certification_expiry', concat_ws(':', tests.id('expiry'), tests.id('a certificate'), 30), '{"name": "First aid", "expires_at": "2026-07-01T00:00:00Z"}', 'expiry')
+$$;
+update public.scenario_rules set is_enabled = false where id = tests.id('a rule');
+update public.certificates set revoked_at = '2026-06-10 11:00+00' where id = tests.id('a certificate');
+select tests.half_expiry();
+select public.evaluate_people(tests.id('a'), array[tests.id('a mentor')], '2026-06-10 12:10+00');
+select is((select format('%s, cooldowns %s', tests.state(), count(*)) from private.cooldowns where scenario = 'certification_expiry'), 'failed, cooldowns 1', 'an evaluation does not take it back, nor forget that it was told');
+select is(tests.claim('2026-06-10 12:10+00'), '0 go, held {"condition_gone": 1}', 'the other device is not told any more');
+select is((select format('%s, cooldowns %s', tests.state(), count(*)) from private.cooldowns where scenario = 'certification_expiry'), 'sent, cooldowns 1', 'which settles it: sent');
+update public.certificates set revoked_at = null where id = tests.id('a certificate');
+select is(public.evaluate_people(tests.id('a'), array[tests.id('a mentor')], '2026-06-10 12:20+00') #> '{counts,certification_expiry,cooling_down}', '1', 'and it is not told twice');
+select tests.half('pastoral_case', tests.id('person')::text, jsonb_build_object('case_id', tests.id('case'), 'event', 'opened', 'absences', 3));
+select private.retract_case_news(tests.id('a'), array[tests.id('case')], '2026-06-10 12:10+00');
+select is((select format('%s, cooldowns %s', tests.state(), count(*)) from private.cooldowns where scenario = 'pastoral_case'), 'failed, cooldowns 1', 'news of a case neither');
 
 select * from finish();
 rollback;

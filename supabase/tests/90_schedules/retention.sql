@@ -1,7 +1,7 @@
 -- How long what piles up is kept: no longer than private.retention says, and never so short that a rule or an answer is wrong.
 begin;
 \ir ../helpers.psql
-select plan(38);
+select plan(49);
 select tests.populate();
 
 -- What may be set.
@@ -86,6 +86,18 @@ insert into private.cooldowns (organization_id, user_id, scenario, subject, last
 update private.outbox set state = 'pending' where notification_id = tests.id('unread');
 update private.outbox set created_at = :'horizon' where notification_id = tests.id('read lately');
 
+-- Each name is about its own.
+create function tests.swept_alone(p_name text) returns text language plpgsql as $$
+begin
+  update private.retention set keep_for = case when name = p_name then keep_for end;
+  raise exception using errcode = 'TS000', message = coalesce((
+    select string_agg(s.key, ' ' order by s.key) from jsonb_each_text(private.sweep_expired('{}', 1000) - 'more') s where s.value <> '0'), 'nothing');
+exception when sqlstate 'TS000' then
+  return sqlerrm;
+end;
+$$;
+select is(tests.swept_alone(r.name), r.name, r.name || ' alone') from private.retention r order by r.name;
+
 -- In batches of one, as of a million in batches of thousands.
 create temporary table batches as select private.sweep_expired('{}', 1) as counts;
 select is((select counts ->> 'more' from batches), 'true', 'there may be more');
@@ -133,7 +145,10 @@ update private.retention set keep_for = null where name in ('histories', 'notifi
 select is(private.question_time(tests.id('a'), now() - interval '364 days'), now() - interval '364 days', 'kept for ever, it goes back to the first day');
 select is(private.question_time(tests.id('a'), null), null, 'now is always');
 
--- For ever is for ever.
+-- For ever is for ever, in whatever words.
+update private.retention set keep_for = '9999 years';
+select is(private.kept_since('outbox', now()), '-infinity', 'what is kept for thousands of years is kept for ever');
+select is(private.sweep_expired() ->> 'more', 'false', 'and sweeping the rest goes on');
 update private.retention set keep_for = null;
 insert into private.webhook_deliveries (id, answer, received_at) values ('ancient', '{}', '-infinity');
 select private.sweep_expired();

@@ -553,3 +553,33 @@ def test_the_first_answer_to_a_webhook_counts_for_both(database: Database) -> No
         wait_until_blocked(database)
     thread.join(10)
     assert answers == [{"n": 1}, {"n": 1}]
+
+
+@pytest.mark.parametrize("level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE])
+def test_a_claim_on_a_snapshot_of_before_its_lock_is_refused_and_puts_nobody_into_quarantine(
+    database: Database, quiet: dict[str, Any], level: psycopg.IsolationLevel
+) -> None:
+    """It could not see the day that another has just filled, nor an opt-out."""
+    full, opted_out = quiet["people"][:2]
+    database.execute(
+        "insert into public.org_settings_kv values (%s, 'notification_daily_cap', '1')", (quiet["organization"],)
+    )
+    with database.connect("service_role", autocommit=False) as strict:
+        strict.isolation_level = level
+        strict.execute("select 1 from public.users")
+        assert database.value(ENQUEUE, (full,)) == "sent"
+        database.execute(
+            "insert into public.notification_preferences values (%s, %s, 'all', 'all', false)",
+            (quiet["organization"], opted_out),
+        )
+        for statement, *arguments in (
+            ("select public.enqueue_notification(%s, 'milestone')", full),
+            (ENQUEUE, opted_out),
+            (EVALUATE, quiet["organization"], [full, opted_out]),
+        ):
+            with pytest.raises(psycopg.errors.InvalidTransactionState, match="read_committed_is_needed"):
+                strict.execute(statement.encode(), arguments)
+            strict.rollback()
+            strict.isolation_level = level
+    assert told(database, quiet["organization"]) == [full]
+    assert database.value("select count(*) from private.quarantine") == 0

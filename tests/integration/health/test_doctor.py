@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -123,6 +124,19 @@ def test_an_address_at_which_somebody_else_is_and_whose_clock_is_wrong(
     assert "ahead of the database's" in said["clock_skew_refuses"][0]
 
 
+def test_a_signature_that_is_lost_on_the_way(
+    attend: Attend, installation: Installation, at: Callable[[str], None]
+) -> None:
+    """A function says in short that it is well to whoever does not sign, and refuses such a bell."""
+    receiver = Receiver(content=httpx.get(f"{installation.stack.functions_url}/{CARE}/health/deep").json())
+    try:
+        at(receiver.url("/x"))
+        said = found(attend, installation)
+    finally:
+        receiver.close()
+    assert said["function_refuses_signature"] == [f"What is signed reaches {CARE} without its signature."]
+
+
 def test_a_function_that_does_not_reach_the_database(
     attend: Attend, installation: Installation, at: Callable[[str], None], start: Callable[..., Process]
 ) -> None:
@@ -181,6 +195,17 @@ def test_an_api_that_is_not_there_or_refuses_the_key(
     assert found(attend, installation).keys() == {"api_refuses_key"}
 
 
+@pytest.mark.parametrize("answer", [[], [1], {"received": True}])
+def test_somebody_else_at_the_address_of_the_api(attend: Attend, installation: Installation, answer: object) -> None:
+    """Whatever is asked there is answered: that exposes no schema."""
+    receiver = Receiver(content=answer)
+    try:
+        said = found(attend, installation, "--api-url", receiver.url())
+    finally:
+        receiver.close()
+    assert said.keys() == {"api_unreachable"}
+
+
 def test_what_health_finds_is_found(attend: Attend, installation: Installation) -> None:
     job = installation.forget_job("scenario-tick")
     try:
@@ -201,3 +226,10 @@ def test_the_running_stack_of_a_folder_is_found_without_a_word(
         monkeypatch.delenv(variable, raising=False)
     assert attend("doctor", "--no-compare").status == 0
     assert attend("doctor", "--no-compare", "--project", str(tmp_path)).status == 0
+    # Not where another project is meant, of which half is known.
+    monkeypatch.setenv("SUPABASE_URL", "https://ref.test")
+    ran = attend("doctor", "--no-compare")
+    assert (ran.status, ran.out) == (2, "")
+    assert "not where its database is" in ran.err
+    ran = attend("doctor", "--no-compare", "--project", str(tmp_path))
+    assert (ran.status, f"Doctor at 127.0.0.1:{installation.stack.db_url.rpartition(':')[2]}" in ran.err) == (0, True)

@@ -17,7 +17,7 @@ from tests.support.database import Database
 
 pytestmark = pytest.mark.embedded
 
-UNCHANGED = {"safeupdate_off", "api_not_asked"}
+UNCHANGED = {"safeupdate_off", "api_not_asked", "functions_not_asked"}
 
 
 @pytest.fixture
@@ -92,6 +92,25 @@ def test_each_fault_is_found_by_its_name_and_no_other(
     assert codes(attend, fresh, "--no-compare") == set(expected.split())
 
 
+@pytest.mark.parametrize(
+    ("extension", "finding"),
+    [
+        ("pg_cron", "job_missing"),
+        ("pg_net", "bell_secret_missing net_missing"),
+        ("supabase_vault", "bell_secret_missing"),
+    ],
+)
+def test_health_misses_the_extension_that_is_gone_and_no_other(fresh: Database, extension: str, finding: str) -> None:
+    if extension == "pg_cron":
+        for name in ("attend_functions_url", "attend_webhook_secret"):
+            value = "https://a.test" if name.endswith("url") else "whsec_" + "QUJD" * 11
+            fresh.execute("select vault.create_secret(%s, %s)", (value, name))
+    with fresh.connect("supabase_admin") as connection:
+        connection.execute(f"drop extension {extension} cascade".encode())
+    found = fresh.rows("select distinct finding from public.health where severity = 'error' order by 1")
+    assert [row["finding"] for row in found] == finding.split()
+
+
 HARMLESS = [
     "create table public.theirs (id int); grant all on public.theirs to anon",
     "create function public.theirs() returns int language sql as 'select 1'",
@@ -163,6 +182,28 @@ def test_where_no_server_starts_here_definitions_are_not_compared_and_that_is_sa
     assert codes(attend, fresh) == {"not_compared"}
 
 
+def test_what_was_not_examined_is_not_said_to_be_well(attend: Attend, fresh: Database) -> None:
+    fresh.close()
+    lines = attend("doctor", "--db-url", fresh.dsn(), "--no-compare").out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith("not examined")] == ["api", "functions"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--db-url", "postgresql://a.test", "--project", "."), "--project and --db-url name more than one"),
+        (("--env", "supabase", "--api-url", "https://a.test"), "--env and --api-url name more than one"),
+        (("--db-url", ""), "--db-url is empty"),
+        (("--api-url", "https://a.test"), "not where its database is"),
+        (("--db-url", "postgresql://a.test", "--api-url", "a.test"), "SUPABASE_URL is not usable"),
+    ],
+)
+def test_what_names_no_installation_or_two_is_refused(attend: Attend, options: tuple[str, ...], said: str) -> None:
+    ran = attend("doctor", *options)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+
+
 def test_a_database_that_does_not_answer_is_not_reachable(attend: Attend) -> None:
     ran = attend("doctor", "--db-url", "postgresql://postgres:not-to-be-told@127.0.0.1:1/postgres")
     assert (ran.status, ran.out) == (2, "")
@@ -171,7 +212,7 @@ def test_a_database_that_does_not_answer_is_not_reachable(attend: Attend) -> Non
     assert (ran.status, json.loads(ran.out)["status"]) == (2, "not_reachable")
     assert "not-to-be-told" not in ran.out + ran.err
     ran = attend("doctor", "--db-url", "no address, and not-to-be-told")
-    assert (ran.status, "its address cannot be read" in ran.err) == (2, True)
+    assert (ran.status, "The address of the database cannot be read" in ran.err) == (2, True)
     assert "not-to-be-told" not in ran.out + ran.err
 
 

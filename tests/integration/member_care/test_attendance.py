@@ -327,6 +327,80 @@ def test_a_threshold_changed_while_attendance_is_taken_holds_for_it(
     assert church.state(person) == (3, False)
 
 
+def test_a_writer_whose_snapshot_is_older_than_the_threshold_is_told_to_try_again(
+    church: Congregation, database: Database
+) -> None:
+    alone, *many = (church.person() for _ in range(3))
+    for person in (alone, *many):
+        church.records(person, "a")
+    insert = (
+        "insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)"
+        " select %s, unnest(%s::uuid[]), %s, %s, 'absent'"
+    )
+    church.service(7)
+    for people in ([alone], many):
+        church.set("absence_alert_threshold", 3)
+        with database.connect(autocommit=False) as strict:
+            strict.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            strict.execute("select 1 from public.people")
+            church.set("absence_alert_threshold", 2)
+            row = (church.id, people, church.service(7), church.day(7))
+            with pytest.raises(psycopg.errors.SerializationFailure):
+                strict.execute(insert, row)
+            strict.rollback()
+            strict.execute(insert, row)
+            strict.commit()
+        assert [church.state(person) for person in people] == [(2, True)] * len(people)
+
+
+def test_a_threshold_is_not_changed_by_whoever_could_not_see_what_was_written_meanwhile(
+    church: Congregation, database: Database
+) -> None:
+    person = church.person()
+    church.records(person, "a")
+    with database.connect(autocommit=False) as strict:
+        strict.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        strict.execute("select 1 from public.people")
+        church.records(person, "a", 7)
+        change = "insert into public.org_settings_kv values (%s, 'absence_alert_threshold', '2')"
+        assert refused(strict, change, church.id) == "25000 read_committed_is_needed"
+    church.set("absence_alert_threshold", 2)
+    assert church.state(person) == (2, True)
+
+
+def test_days_begin_where_the_organisation_is_now(church: Congregation, database: Database) -> None:
+    people = [church.person() for _ in range(4)]
+    church.records(people[0], "pap")
+    church.records(people[1], "paa")
+    church.record(people[2], 0, "late", datetime.now(UTC) - timedelta(days=199))
+    before = church.stored()
+    move = "update public.organizations set time_zone = %s where id = %s"
+    database.execute(move, ("America/New_York", church.id))
+    assert church.stored() == church.recomputed()
+    assert sum(now != then for now, then in zip(church.stored(), before, strict=True)) == 2
+    database.execute(move, ("Africa/Cairo", church.id))
+    assert church.stored() == before
+
+
+def test_an_organisation_that_moves_waits_for_who_takes_attendance(church: Congregation, database: Database) -> None:
+    person = church.person()
+    move = "update public.organizations set time_zone = 'America/New_York' where id = %s"
+    insert = (
+        "insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)"
+        " values (%s, %s, %s, %s, 'present')"
+    )
+    church.service(0)
+    with database.connect(autocommit=False) as first, database.connect() as second:
+        first.execute(insert, (church.id, person, church.service(0), church.day(0)))
+        waiting = threading.Thread(target=lambda: second.execute(move, (church.id,)))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        first.commit()
+        waiting.join(10)
+    assert church.stored() == church.recomputed()
+
+
 # ------------------------------------------------------------------------------------------- any order
 
 PEOPLE, DAYS = 4, 12

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from tests.support.congregation import Congregation, refused
@@ -225,12 +226,12 @@ STORIES: dict[str, tuple[list[tuple[Any, ...]], list[str], list[str]]] = {
             *(("correct", 14, "absent"), ("night", 2)),
         ],
         ["withdrawn normal servant attendance_corrected", "open normal servant"],
-        ["opened retracted"],
+        ["opened retracted", "opened"],
     ),
     "a return that was a mistake opens the case again": (
         [("records", "aaa"), ("night",), ("records", "p", 21), ("night",), ("correct", 21, "absent"), ("night",)],
         ["open normal servant"],
-        ["opened retracted"],
+        ["opened retracted", "reopened"],
     ),
     "closed too early, it is left alone for 28 days": (
         [("records", "aaa"), ("night",), ("work", "closed"), ("night", 27)],
@@ -382,6 +383,89 @@ def test_in_quiet_hours_the_push_waits_and_a_return_takes_it_back(database: Data
     tale.records("p", 21)
     tale.church.generate(tale.now)
     assert database.value(outbox, (tale.church.id,)) == "retracted"
+
+
+def test_what_was_taken_back_unseen_is_told_when_it_is_true_again(database: Database) -> None:
+    tale = Story(Congregation(database))
+    tale.records("aaa")
+    tale.quiet()
+    tale.church.generate(tale.now)
+    tale.correct(14, "excused")
+    tale.church.generate(tale.now + timedelta(minutes=1))
+    assert tale.church.told() == ["opened retracted"]
+    tale.correct(14, "absent")
+    again = tale.church.generate(tale.now + timedelta(minutes=2))
+    assert again == {"cases": {"open": 1}, "pastoral_case": {"quiet_hours": 1}}
+    assert tale.church.told() == ["opened retracted", "opened"]
+
+
+def test_what_was_seen_is_told_once_however_often_it_is_corrected(database: Database) -> None:
+    tale = Story(Congregation(database))
+    tale.records("aaa")
+    tale.church.generate(tale.now)
+    database.execute("update private.outbox set state = 'sent' where organization_id = %s", (tale.church.id,))
+    tale.correct(14, "excused")
+    tale.church.generate(tale.now + timedelta(minutes=1))
+    tale.correct(14, "absent")
+    again = tale.church.generate(tale.now + timedelta(minutes=2))
+    assert again == {"cases": {"open": 1}, "pastoral_case": {"cooling_down": 1}}
+
+
+def test_who_opts_out_while_news_of_theirs_is_taken_back_does_not_wait_in_a_circle(database: Database) -> None:
+    """The servant's lock comes before that of their push, whoever takes it."""
+    church = Congregation(database)
+    low, high = sorted((church.user("servant"), church.user("servant")))
+    of_high, of_low = church.family(high), church.family(low)
+    back = church.person(of_high)
+    church.records(back, "aaa")
+    church.generate()
+    church.records(back, "p", 21)
+    for family in (of_high, of_low):
+        church.records(church.person(family), "aaa")
+    failures: list[str] = []
+
+    def run(statement: str, *arguments: Any) -> threading.Thread:
+        def work() -> None:
+            with database.connect("service_role") as connection:
+                connection.execute("set statement_timeout = '60s'")
+                try:
+                    connection.execute(statement.encode(), arguments)
+                except psycopg.Error as error:
+                    failures.append(repr(error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        return thread
+
+    with database.connect(autocommit=False) as holding:
+        holding.execute("select from public.users where id = %s for no key update", (low,))
+        waiting = [run("select private.tend_cases(%s, null, now())", church.id)]
+        # Meanwhile the other of the two servants opts out; they have news that is to be taken back.
+        with database.connect(autocommit=False) as other:
+            other.execute("set local lock_timeout = '5s'")
+            out = "insert into public.notification_preferences values (%s, %s, 'pastoral_case', 'all', false)"
+            other.execute(out, (church.id, high))
+            other.commit()
+        holding.commit()
+        for thread in waiting:
+            thread.join(20)
+    assert failures == []
+    assert church.told(high) == ["opened retracted"]
+    assert church.told(low) == ["opened"]
+
+
+def test_a_case_that_is_given_away_and_back_is_told_of_again(tale: Story, database: Database) -> None:
+    church = tale.church
+    case = church.cases(tale.person)[0]["id"]
+    admin, other = church.login(church.admin), church.user("servant")
+    for servant in (other, church.servant):
+        with church.as_person(admin) as connection:
+            connection.execute("select public.reassign_case(%s, %s)", (case, servant))
+        database.value("select public.drain_care_marks()")
+    assert church.told(church.servant) == ["opened retracted", "assigned"]
+    assert church.told(other) == ["assigned retracted"]
 
 
 def test_what_has_been_read_is_not_taken_back(database: Database) -> None:
@@ -635,6 +719,24 @@ def test_a_servant_works_their_case_and_the_trail_says_so(tale: Story) -> None:
     assert trail[1]["changes"] == {"status": ["open", "in_progress"]}
     assert trail[2]["changes"]["notes"][1] == "Ill, and better now."
     assert trail[3]["changes"]["status"] == ["in_progress", "closed"]
+
+
+def test_a_servant_who_is_just_being_decided_about_need_not_wait_to_close_a_case(
+    tale: Story, database: Database
+) -> None:
+    case = tale.church.cases(tale.person)[0]["id"]
+    outbox = "select concat_ws(' ', o.state, o.skipped_reason) from private.outbox o where o.organization_id = %s"
+    with database.connect(autocommit=False) as deciding:
+        deciding.execute("select from public.users where id = %s for no key update", (tale.church.servant,))
+        with tale.church.as_person(tale.login) as servant:
+            servant.execute("set lock_timeout = '2s'")
+            servant.execute("select public.work_case(%s, 'closed')", (case,))
+    # Nor is anything of theirs touched meanwhile: it is judged when it is to go.
+    assert database.value(outbox, (tale.church.id,)) == "pending"
+    claim = "select public.claim_outbox(gen_random_uuid(), 1000) #>> '{held,condition_gone}'"
+    assert int(database.value(claim)) >= 1
+    assert database.value(outbox, (tale.church.id,)) == "skipped condition_gone"
+    assert tale.church.told() == ["opened retracted"]
 
 
 def test_what_is_closed_this_moment_is_not_taken_up_again(database: Database, tale: Story) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -42,13 +43,33 @@ def test_an_export_goes_to_a_file_of_ones_own(attend: Attend, world: World, tmp_
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ran = attend("person", "export", world.names["user"], "--output", str(file))
     assert (ran.status, "Name a file that is not there yet" in ran.err) == (1, True)
+    ran = attend("person", "export", world.names["user"], "--output", str(tmp_path / "none" / "kari.json"))
+    assert (ran.status, "Make its folder first" in ran.err) == (1, True)
+
+
+def test_of_an_export_that_does_not_fit_nothing_stays(attend: Attend, world: World, tmp_path: Path) -> None:
+    file = tmp_path / "kari.json"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
+    try:
+        ran = attend("person", "export", world.names["user"], "--json", "--output", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (ran.status, "cannot be written" in ran.err) == (1, True)
+    assert not file.exists()
 
 
 def test_without_a_yes_the_counts_are_shown_and_nobody_is_erased(attend: Attend, world: World) -> None:
     before = everything(world.database)
     ran = attend("person", "erase", world.names["member"], "--kind", "member")
     assert (ran.status, ran.out) == (2, "")
-    for said in ("Erased:", "pastoral cases", "Kept under an id that leads nowhere", "attendance records", "[erased]"):
+    for said in (
+        "Would be erased:",
+        "pastoral cases",
+        "Kept under an id that leads nowhere",
+        "attendance records",
+        "[erased]",
+    ):
         assert said in ran.err
     assert "nothing is erased" in ran.err
     assert "Say --yes." in ran.err
@@ -87,6 +108,9 @@ def test_nobody_and_several_are_said_to_be_so(attend: Attend, world: World) -> N
     assert (ran.status, "No user of Norra is called 'Nobody Here'." in ran.err) == (2, True)
     ran = attend("person", "erase", world.ids["member"], "--yes")
     assert (ran.status, "There is no user" in ran.err, "another --kind" in ran.err) == (2, True, True)
+    # Whoever asks to see is not told of erasing.
+    ran = attend("person", "export", world.ids["member"])
+    assert (ran.status, "There is no user" in ran.err, "erased" in ran.err) == (2, True, False)
     assert everything(world.database) == before
     world.database.execute(
         "insert into public.users (organization_id, full_name, role) values (%s, %s, 'manager')",

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from attend.serve import candidates, parse_env
-from attend.stack import Stack
+from attend.stack import Stack, vault
 from attend.stack.processes import wait_until
 from tests.support.stack import embedded_stack
 
@@ -71,6 +71,20 @@ def test_a_secret_from_the_environment_goes_into_vault(bare: Stack) -> None:
     assert done.returncode == 0, done.stderr
     assert in_vault(bare)["attend_webhook_secret"] == given
     assert given not in done.stdout + done.stderr
+
+
+def test_the_bells_of_deployed_functions_are_left_to_them(bare: Stack) -> None:
+    deployed = "https://attend.example.org/functions/v1"
+    with psycopg.connect(bare.db_url, autocommit=True) as connection:
+        vault.upsert(connection, vault.FUNCTIONS_URL, deployed)
+    there = ("--db-url", bare.db_url, "--api-url", bare.api_url)
+    refused = serve(bare, *there)
+    assert refused.returncode == 1
+    assert deployed in refused.stderr
+    assert "--take-over" in refused.stderr
+    assert in_vault(bare)["attend_functions_url"] == deployed
+    assert serve(bare, *there, "--take-over").returncode == 0
+    assert in_vault(bare)["attend_functions_url"].startswith("http://127.0.0.1:")
 
 
 def test_supabase_status_is_asked_for_addresses_and_keys(bare: Stack, tmp_path: Path) -> None:

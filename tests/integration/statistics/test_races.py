@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from tests.integration.statistics.conftest import NOW, Programme
@@ -438,4 +439,32 @@ def test_a_truncate_empties_what_it_must_and_stops_no_drain(programme: Programme
     programme.database.execute(f"truncate {tables}")
     programme.drain()
     assert programme.marks() == 0
+    programme.assert_right()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update public.bufdir_rules set min_duration_minutes = 0 where organization_id = %s",
+        "update public.activity_types set category = 'group' where organization_id = %s and id = 'other'",
+    ],
+    ids=["rule", "category"],
+)
+def test_what_cannot_see_the_activities_written_meanwhile_does_not_change_how_they_count(
+    programme: Programme, mentor: UUID, change: str
+) -> None:
+    rule = "insert into public.bufdir_rules values (%s, '2020-01-01', 60, false, false)"
+    programme.database.execute(rule, (programme.id,))
+    with programme.database.connect(autocommit=False) as strict:
+        strict.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        strict.execute("select 1 from public.activities")
+        programme.activity(mentor)
+        programme.drain()
+        strict.execute(change.encode(), (programme.id,))
+        with pytest.raises(psycopg.errors.InvalidTransactionState, match="read_committed_is_needed"):
+            strict.commit()
+    programme.drain()
+    programme.assert_right()
+    programme.database.execute(change, (programme.id,))
+    programme.drain()
     programme.assert_right()

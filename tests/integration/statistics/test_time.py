@@ -169,6 +169,20 @@ def test_the_years_from_1970_to_now_are_one_streak_to_count(programme: Programme
     assert programme.row(mentor, "day", "1975-01-01") == {}
 
 
+def test_a_day_that_has_not_begun_by_the_drains_clock_waits_for_midnight(programme: Programme, mentor: UUID) -> None:
+    """A phone's clock may be a minute ahead. Moved on before midnight, the last day would hide the streak it breaks."""
+    for day in ("2026-01-02", "2026-01-03"):
+        programme.activity(mentor, day)
+    programme.drain("2026-01-04 12:00")
+    assert programme.streak(mentor, "week", "2025-12-29") == 2
+    programme.activity(mentor, "2026-01-05 00:00:20")
+    programme.drain("2026-01-04 23:59:30")
+    assert (programme.marks(), programme.streak(mentor)) == (1, 2)
+    programme.drain("2026-01-05 00:00:30")
+    assert programme.streak(mentor, "week", "2025-12-29") == 0
+    programme.assert_right("2026-01-05 00:00:30")
+
+
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/Oslo"])
 def test_days_are_utc_days_whatever_the_time_zone_of_the_organisation_or_the_session(
     programme: Programme, mentor: UUID, zone: str

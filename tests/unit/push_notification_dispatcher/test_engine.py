@@ -340,6 +340,17 @@ async def test_outcomes_are_kept_until_the_database_is_back(api: ScriptedApi) ->
     assert outcome.states == {"sent": 1}
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [problem(500, "57014"), problem(500, "40P01"), problem(500, "55P03"), httpx.ReadTimeout("slow")],
+    ids=["time-out", "deadlock", "lock time-out", "no answer"],
+)
+async def test_nor_are_they_lost_to_what_stands_in_its_way(api: ScriptedApi, trouble: Any) -> None:
+    api.on("claim_outbox", claim(message(1))).on("record_outbox", *[trouble] * 20, RECORDED)
+    outcome = await dispatcher(api, Phones()).dispatch()
+    assert outcome.states == {"sent": 1}
+
+
 async def test_but_not_longer_than_they_are_its_own(api: ScriptedApi) -> None:
     api.on("claim_outbox", claim(message(1))).on("record_outbox", problem(503, "57P01"))
     with pytest.raises(errors.DatabaseUnavailable):

@@ -68,7 +68,8 @@ async def test_anybody_hears_yes_and_nothing_else(function: Function, api: Scrip
         ([row("marks_old", "error")], 503),
         ([row("sweep_found", "warning")], 200),
         ([row("heartbeat_off", "note")], 200),
-        ([], 200),
+        # Who hears nothing has not heard that all is well.
+        ([], 503),
         (problem(503, "57P01"), 503),
         (problem(404, "PGRST205"), 503),
         (problem(403, "42501"), 503),

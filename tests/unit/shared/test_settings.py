@@ -43,6 +43,40 @@ def test_an_unusable_value_is_named_but_not_repeated() -> None:
     assert "hunter2" not in str(caught.value.body())
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:54321", "http://", "http://:80", "http://[::1", "http://[::1]:99999", "http://a.test:0"),
+        *("http://a.test:99999", "http://a..b", f"http://{'a' * 64}.test", "http://ä..b", "http://a.test\\x"),
+        *("http://a.test\n", "http://hunter2@a.test", "http://u:hunter2@a.test", "http://a.test?key=hunter2"),
+        *("http://a.test#hunter2", "http://a.test/rest/v1", "http://a.test/rest/v1/"),
+    ],
+)
+def test_an_address_that_no_client_takes_is_refused_by_name_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        SupabaseSettings.load(**GIVEN | {"supabase_url": url})
+    assert caught.value.variable == "SUPABASE_URL"
+    assert "hunter2" not in str(caught.value.body())
+    assert "Value error" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1]:54321", "https://ref.supabase.co/", "https://bücher.test", "http://kong:8000", "https://a.b/c"],
+)
+def test_an_address_that_is_one_is_taken(url: str) -> None:
+    assert SupabaseSettings.load(**GIVEN | {"supabase_url": url}).supabase_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("variable", ["supabase_secret_key", "supabase_service_role_key"])
+@pytest.mark.parametrize("key", ["hunter2\n", "hunter2 hunter2", "hünter2", "hunter2\x00", "\u200bhunter2"])
+def test_a_key_that_no_header_can_have_is_refused_by_name_and_not_repeated(variable: str, key: str) -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        SupabaseSettings.load(**{"supabase_url": GIVEN["supabase_url"], variable: key})
+    assert caught.value.variable == variable.upper()
+    assert "nter2" not in str(caught.value.body())
+
+
 def test_a_number_out_of_range_is_named() -> None:
     with pytest.raises(SettingInvalid) as caught:
         SupabaseSettings.load(**GIVEN, attend_max_concurrent_rpcs=0)

@@ -17,11 +17,13 @@ begin
   end if;
   perform private.mark_ended_streaks(p_now);
   -- In the order of the key, so that one drain takes one person's marks together. By row address: a join with a limit for
-  -- parameter is planned as a scan of the table.
+  -- parameter is planned as a scan of the table. A day that has not begun by this clock waits (a phone's may be a minute ahead, and
+  -- a drain that began before midnight is behind): it would move the last day on, and the streak that midnight breaks would stay.
   with claimed as (
     delete from private.statistics_marks m
     where m.ctid = any (array(
       select w.ctid from private.statistics_marks w
+      where w.day is null or w.day <= (p_now at time zone 'UTC')::date
       order by w.organization_id, w.user_id, w.id
       limit p_limit
       for update skip locked))

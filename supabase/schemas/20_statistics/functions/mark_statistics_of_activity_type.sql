@@ -3,6 +3,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 begin
+  perform private.need_read_committed();
   -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
   -- for this commit and reads the new category. Deferred to the commit, so that nobody waits long.
   perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || new.organization_id::text, 0));

@@ -6,6 +6,8 @@ declare
   v_rule public.bufdir_rules;
   v_sides public.bufdir_rules[];
 begin
+  -- (Unless the organisation goes, and everything of it.)
+  perform private.need_read_committed() from public.organizations o where o.id = coalesce(new.organization_id, old.organization_id);
   -- A drain holds the shared side of this lock: it ran before these marks were made, which see what it counted, or it waits
   -- for this commit and reads the new rule. Deferred to the commit, so that nobody waits long.
   perform pg_advisory_xact_lock(hashtextextended('attend.statistics ' || coalesce(new.organization_id, old.organization_id)::text, 0));

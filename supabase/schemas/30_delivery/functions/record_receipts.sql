@@ -23,7 +23,16 @@ begin
   for no key update;
   -- Still awaited, and of this very message: a receipt that comes twice, or late, says nothing new.
   v_awaited := array(
-    select c from unnest(v_outcomes) as c
+    select case
+      -- A receipt is about then. Whoever has registered since has the app (again), and has not had this push.
+      when c.verdict = 'device_gone' and exists (
+        select from public.devices v
+        where v.organization_id = c.organization_id and v.id = c.device_id and v.is_active and v.last_seen_at > d.attempted_at
+        offset 0)
+      then row(c.organization_id, c.outbox_id, c.lease, c.device_id, 'retry', c.provider_id, c.reason, c.retry_after,
+        c.awaits_receipt)::private.push_outcome
+      else c end
+    from unnest(v_outcomes) as c
     join private.outbox_devices d on d.organization_id = c.organization_id and d.outbox_id = c.outbox_id and d.device_id = c.device_id
     where d.receipt_due_at is not null and d.provider_id = c.provider_id);
   update private.outbox_devices d

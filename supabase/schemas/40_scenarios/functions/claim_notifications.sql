@@ -19,6 +19,7 @@ begin
   if p_claims is null then
     return;
   end if;
+  perform private.need_read_committed();
   v_snapshot := pg_current_snapshot();
   v_judged := private.delivery_gates(p_organization_id, p_claims, p_now, null);
   -- Whoever may be told is locked, in the order of the key, so that two evaluators never wait for each other in a circle, and

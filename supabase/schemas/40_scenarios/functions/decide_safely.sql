@@ -13,8 +13,8 @@ begin
   return private.decide(p_organization_id, p_from_user, p_to_user, p_user_ids, p_now, p_run_id);
 exception
   -- These are the moment's fault and nobody's data: a cancelled statement, a lost race, a server going down; or the engine's
-  -- own, which would put everybody into quarantine: a function or a right that is missing.
-  when syntax_error_or_access_rule_violation or query_canceled or serialization_failure or deadlock_detected or lock_not_available or operator_intervention
+  -- own, which would put everybody into quarantine: a function or a right that is missing, a wrong isolation level.
+  when syntax_error_or_access_rule_violation or invalid_transaction_state or query_canceled or serialization_failure or deadlock_detected or lock_not_available or operator_intervention
     or insufficient_resources or connection_exception then
     raise;
   when others then

@@ -5,9 +5,11 @@ set search_path = ''
 as $$
   select 'all_time', null::timestamptz, 'all' where p_period = 'all_time'
   union all
-  -- At New Year a crossing of the old year is still new.
-  select distinct 'year', date_trunc('year', t.at, 'UTC'), extract(year from t.at at time zone 'UTC')::text
-  from (values (p_now), (p_now - make_interval(hours => 24 * p_max_age_days))) as t (at)
+  -- At New Year a crossing of the old year is still new. (366 days back from 1 January is the year before that, and the old year
+  -- lies between.)
+  select 'year', y.starts_at, extract(year from y.starts_at at time zone 'UTC')::text
+  from generate_series(
+    date_trunc('year', p_now - make_interval(hours => 24 * p_max_age_days), 'UTC'), p_now, interval '1 year', 'UTC') as y (starts_at)
   where p_period = 'year';
 $$;
 comment on function private.milestone_periods(text, integer, timestamptz) is

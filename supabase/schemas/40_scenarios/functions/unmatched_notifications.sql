@@ -11,6 +11,8 @@ declare
   v_waiting constant uuid[] := coalesce(p_notification_ids, array(
     select o.notification_id from private.outbox o
     where o.organization_id = p_organization_id and o.state in ('pending', 'deferred', 'failed')
+      -- What waits for a second device only is settled at its next attempt.
+      and (o.attempts = 0 or not private.has_arrived(o.organization_id, o.id))
       and (p_from_user is null or o.user_id >= p_from_user) and (p_to_user is null or o.user_id < p_to_user)
       and (p_user_ids is null or o.user_id = any (p_user_ids))));
 begin

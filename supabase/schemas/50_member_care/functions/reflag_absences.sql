@@ -13,7 +13,10 @@ begin
     where k.key = 'absence_alert_threshold'
     order by 1
   loop
+    perform private.need_read_committed();
     perform pg_advisory_xact_lock(hashtextextended('attend.absence_alert_threshold ' || v_organization_id::text, 0));
+    -- Changed in nothing, so that a writer whose snapshot is older than this is refused (private.share_absence_threshold).
+    update public.organizations o set name = o.name where o.id = v_organization_id;
     v_threshold := private.absence_threshold(v_organization_id);
     update public.people p
     set at_risk_flag = p.consecutive_absences >= v_threshold

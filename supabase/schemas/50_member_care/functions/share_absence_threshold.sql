@@ -6,6 +6,11 @@ begin
   -- Whoever changes the threshold holds the other side of this lock: they see what is written under the old one, or they are
   -- waited for and the new one is read. In a statement of its own, so that the read comes after the wait.
   perform pg_advisory_xact_lock_shared(hashtextextended('attend.absence_alert_threshold ' || p_organization_id::text, 0));
+  if current_setting('transaction_isolation') <> 'read committed' then
+    -- A snapshot of before the wait would still show the old one. Whoever changed it has touched this row, which is a conflict
+    -- (40001) to such a snapshot: it is tried again.
+    perform from public.organizations o where o.id = p_organization_id for share;
+  end if;
   return private.absence_threshold(p_organization_id);
 end;
 $$;

@@ -7,6 +7,7 @@ declare
   v_perhaps uuid[];
   v_changes private.case_change[];
   v_opened private.notification_claim[];
+  v_left uuid[];
   v_counts jsonb := '{}';
 begin
   if p_person_ids is null then
@@ -28,8 +29,21 @@ begin
     for no key update;
     v_changes := array(select c from private.case_changes(p_organization_id, v_person_ids, p_now) c);
     v_opened := private.apply_case_changes(p_organization_id, v_changes, p_now);
-    perform private.retract_case_news(p_organization_id, array(
-      select c.case_id from unnest(v_changes) as c where c.action in ('return', 'withdraw', 'assign')), p_now);
+    v_left := array(select c.case_id from unnest(v_changes) as c where c.action in ('return', 'withdraw', 'assign'));
+    if v_left <> '{}' then
+      -- Before anybody is told, so that it makes room in their day; so whoever is about to be told is locked along, for all of
+      -- these locks to be taken in the order of the key.
+      perform from public.users u
+      where u.organization_id = p_organization_id and u.id in (
+        select unnest(private.servants_with_news(p_organization_id, v_left))
+        union all
+        select o.user_id from unnest(v_opened) as o
+        union all
+        select c.assigned_servant_id from public.pastoral_cases c where c.organization_id = p_organization_id and c.untold is not null)
+      order by u.id
+      for no key update;
+      perform private.retract_case_news(p_organization_id, v_left, p_now);
+    end if;
     select coalesce(jsonb_object_agg('cases', a.counts), '{}') into v_counts
     from (
       select jsonb_object_agg(n.action, n.n) as counts

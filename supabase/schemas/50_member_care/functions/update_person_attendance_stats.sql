@@ -23,6 +23,9 @@ begin
       return null;
     end if;
     v_lock := pg_advisory_xact_lock_shared(hashtextextended('attend.absence_alert_threshold ' || v_one.organization_id::text, 0));
+    if current_setting('transaction_isolation') <> 'read committed' then
+      perform private.share_absence_threshold(v_one.organization_id);
+    end if;
     if v_one.status = 'absent' then
       update public.people p
       set consecutive_absences = p.consecutive_absences + 1, absent_since = coalesce(p.absent_since, v_one.service_date),

@@ -20,7 +20,9 @@ begin
   if v_gone <> '{}' then
     v_releases := array(
       select row(r.organization_id, r.id, r.notification_id, r.user_id, r.lease, r.attempts,
-        coalesce(r.gate, v_gone -> r.notification_id::text ->> 'gate'), r.release_at, r.planned_on, r.release_on, r.expires_at,
+        coalesce(r.gate, v_gone -> r.notification_id::text ->> 'gate'), r.release_at, r.planned_on,
+        -- What does not go moves to no day, or it would be judged below as if nobody had asked for its condition.
+        case when v_gone ? r.notification_id::text then r.planned_on else r.release_on end, r.expires_at,
         v_gone -> r.notification_id::text ->> 'problem', r.scenario, r.rule_id)::private.push_release
       from unnest(v_releases) as r);
   end if;
@@ -49,7 +51,7 @@ begin
           r.expires_at, null, r.scenario, r.rule_id)::private.push_release
         else r end
       from unnest(v_releases) as r);
-    perform private.take_back(g.organization_id, g.ids, p_now)
+    perform private.take_back(g.organization_id, g.ids, p_now), private.forget_case_news(g.organization_id, g.ids)
     from (
       select r.organization_id, array_agg(r.notification_id) as ids from unnest(v_releases) as r where r.gate = 'condition_gone' group by r.organization_id
     ) g;
