@@ -15,7 +15,8 @@ _CLAIMS = TypeAdapter(dict[str, Any])
 def _publishable(value: str) -> str:
     """Refuse what must never be in a page: a secret key is one mistake in a form away from the right one."""
     role = _claims(value).get("role", "anon")
-    if value.startswith("sb_secret_") or role != "anon":
+    # Anywhere in it: with a quote or a space from some file in front it is no key, and as secret.
+    if "sb_secret_" in value or role != "anon":
         raise ValueError("this key is secret, and everybody who opens the page would have it")
     return value
 
