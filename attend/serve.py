@@ -26,6 +26,7 @@ from attend.login import log_in
 from attend.stack import round_trip, services, vault
 from attend.stack.errors import StackError
 from attend.stack.processes import free_port, require_free_port
+from shared.webhooks import split_secrets
 
 DEFAULT_PORT = 54380
 _START_SECONDS = 30.0
@@ -66,7 +67,9 @@ def serve(
     env: Annotated[Environment | None, typer.Option("--env", help="Ask `supabase status` for everything.")] = None,
     db_url: Annotated[str | None, typer.Option("--db-url", help="Login as postgres; else DB_URL.")] = None,
     api_url: Annotated[str | None, typer.Option("--api-url", help="Base URL of the API; else SUPABASE_URL.")] = None,
-    port: Annotated[int, typer.Option("--port", min=0, help="Port the database calls; 0: a free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port the database calls; 0: a free one.")
+    ] = DEFAULT_PORT,
     host: Annotated[
         str, typer.Option("--host", help="Interface to listen on. A database in a container needs 0.0.0.0.")
     ] = "0.0.0.0",  # noqa: S104 - a container reaches the host on its bridge address; every event must be signed
@@ -192,9 +195,10 @@ def in_vault(connection: psycopg.Connection[Any], name: str) -> str | None:
 
 def signing_secret(connection: psycopg.Connection[Any], environment: Mapping[str, str]) -> str:
     """ATTEND_WEBHOOK_SECRET (its first), else the one in Vault, else a new one."""
-    given = environment.get("ATTEND_WEBHOOK_SECRET", "").split()
+    given = split_secrets(environment.get("ATTEND_WEBHOOK_SECRET", ""))
     if given:
-        return given[0]
+        # Supabase's own hooks write a version in front, which functions read over and the database's triggers do not.
+        return given[0].removeprefix("v1,")
     known = in_vault(connection, vault.WEBHOOK_SECRET)
     if known and known.startswith("whsec_"):
         return known

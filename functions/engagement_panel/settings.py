@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, TypeAdapter
 
 from shared.errors import SettingMissing
-from shared.settings import ProjectUrl, Settings
+from shared.settings import ProjectUrl, PublicKey, Settings
 
 _CLAIMS = TypeAdapter(dict[str, Any])
 
@@ -30,7 +30,7 @@ def _claims(value: str) -> dict[str, Any]:
         return {}
 
 
-PublishableKey = Annotated[str, AfterValidator(_publishable)]
+PublishableKey = Annotated[PublicKey, AfterValidator(_publishable)]
 
 
 class PanelSettings(Settings):

@@ -215,6 +215,12 @@ def test_other_keys_are_taken(key: str) -> None:
     assert PanelSettings.load(supabase_url="https://a.test", supabase_anon_key=key).key == key
 
 
+@pytest.mark.parametrize("key", ["k\n", "k k", "k\u00e5"])
+def test_a_key_that_no_header_can_hold_is_refused(key: str) -> None:
+    with pytest.raises(SettingInvalid):
+        PanelSettings.load(supabase_url="https://a.test", supabase_anon_key=key)
+
+
 def test_the_newer_key_wins() -> None:
     assert PanelSettings.load(**SETTINGS, supabase_anon_key="older").key == "sb_publishable_abc"
 
