@@ -92,7 +92,7 @@ def load(
     admin.execute("set statement_timeout = 0")
     clear_effects(admin)
     admin.execute("truncate public.organizations cascade")
-    admin.execute("truncate private.runs, private.run_slices, private.webhook_deliveries")
+    truncate(admin, "private.runs", "private.run_slices", "private.webhook_deliveries")
     numbers = {"people": people, "organizations": organizations, "due_per_mille": due_per_mille}
     admin.execute("set session_replication_role = replica")
     for statement in (_ORGANIZATIONS, _TYPES, _RULES, _CLOCKS, _USERS, _ACTIVITIES, _STATISTICS, _OPT_OUTS):
@@ -107,13 +107,23 @@ def vacuum(admin: psycopg.Connection[Any], *tables: str) -> None:
         admin.execute(f"vacuum analyze {table}".encode())
 
 
+def truncate(admin: psycopg.Connection[Any], *tables: str) -> None:
+    """Empties them; again where a function's last call, still under way, wanted them in another order."""
+    while True:
+        try:
+            admin.execute(f"truncate {', '.join(tables)}".encode())
+        except psycopg.errors.DeadlockDetected:
+            continue
+        return
+
+
 def clear_effects(admin: psycopg.Connection[Any], *, new_rules: bool = False) -> None:
     """Forgets everything anybody was told. Truncated, because dead rows would be measured with the next round.
 
     The rules count as looked at until now, so that only marks and full evaluations bring anybody; or as new, so that
     the next tick or drain finds everybody due.
     """
-    admin.execute(f"truncate {', '.join(EFFECTS)}")
+    truncate(admin, *EFFECTS)
     admin.execute("set session_replication_role = replica")  # or the rules would ring
     admin.execute(
         "update private.rule_clocks set evaluated_until = case when %s then '-infinity' else now() end", (new_rules,)

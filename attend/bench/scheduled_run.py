@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from attend.bench.measure import Figure, Size, fifths, require, say, timed
-from attend.bench.population import clear_effects, first
+from attend.bench.population import clear_effects, first, truncate
 from attend.bench.stack import ENGINE, RUN, Whole, wait_for
 from attend.stack.errors import StackError
 
@@ -128,7 +128,7 @@ def _killed(
 
 def _settle(whole: Whole) -> None:
     clear_effects(whole.admin)
-    whole.admin.execute("truncate private.runs, private.run_slices, bench.chunks")
+    truncate(whole.admin, "private.runs", "private.run_slices", "bench.chunks")
     whole.admin.execute("update private.schedules set last_started_at = null, last_rung_at = null")
 
 

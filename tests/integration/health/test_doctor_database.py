@@ -107,8 +107,9 @@ def test_health_misses_the_extension_that_is_gone_and_no_other(fresh: Database, 
             fresh.execute("select vault.create_secret(%s, %s)", (value, name))
     with fresh.connect("supabase_admin") as connection:
         connection.execute(f"drop extension {extension} cascade".encode())
-    found = fresh.rows("select distinct finding from public.health where severity = 'error' order by 1")
-    assert [row["finding"] for row in found] == finding.split()
+    found = fresh.rows("select distinct finding from public.health where severity = 'error'")
+    # Here no cron runs: an hour after the database was made its schedules are late.
+    assert {row["finding"] for row in found} - {"schedule_late"} == set(finding.split())
 
 
 HARMLESS = [
