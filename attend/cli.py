@@ -144,7 +144,10 @@ def down(project: Project = None) -> None:
 
 
 def _stop(directory: Path) -> None:
-    pid = state.running(directory).supervisor.pid
+    current = state.read(directory)
+    if current is None or not current.supervisor.lives():
+        raise NotRunningError("No stack of this project is running.", "Start one with `attend up`.")
+    pid = current.supervisor.pid
     try:
         os.kill(pid, signal.SIGTERM)
     except PermissionError:

@@ -10,10 +10,12 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -61,8 +63,10 @@ _ROWS_A_PAGE = 1_000
 _ROWS = TypeAdapter(list[dict[str, Any]])
 _LINE_EVERY_SECONDS = 2.0
 # What begins a formula in some spreadsheet, the full-width forms and control characters among them.
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_CONTROL = ("\t", "\r", "\n")
+_FORMULA = re.compile(r"^[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
+# Where the decimal sign is a comma, spreadsheets separate by semicolons (or tabs) and do not see our quotes, which
+# stand within what they take for one cell: there each of these, and each line, begins another.
+_FORMULA_WITHIN = re.compile(r"([;\t\r\n])(?=(?:(?![\t\r\n])[\s\ufeff])*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _WHERE = (
     "Speaks to SUPABASE_URL with SUPABASE_PUBLISHABLE_KEY, or to this project's running stack, on behalf of the "
     "manager whose access token is in ATTEND_MANAGER_TOKEN (or --token-file)."
@@ -200,8 +204,11 @@ def json_writer(file: IO[str]) -> Writer:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and (value.lstrip().startswith(_FORMULA) or value.startswith(_CONTROL)):
-        return f"'{value}"
+    if isinstance(value, float):
+        # In decimals, as the page has them: 7 days and not 7.0, 0.00001 and not 1e-05.
+        return f"{Decimal(repr(value)).normalize():f}"
+    if isinstance(value, str):
+        return ("'" if _FORMULA.search(value) else "") + _FORMULA_WITHIN.sub(r"\1'", value)
     return value
 
 

@@ -26,6 +26,7 @@ from attend.login import log_in
 from attend.stack import round_trip, services, vault
 from attend.stack.errors import StackError
 from attend.stack.processes import free_port, require_free_port
+from shared.webhooks import split_secrets
 
 DEFAULT_PORT = 54380
 _START_SECONDS = 30.0
@@ -66,7 +67,9 @@ def serve(
     env: Annotated[Environment | None, typer.Option("--env", help="Ask `supabase status` for everything.")] = None,
     db_url: Annotated[str | None, typer.Option("--db-url", help="Login as postgres; else DB_URL.")] = None,
     api_url: Annotated[str | None, typer.Option("--api-url", help="Base URL of the API; else SUPABASE_URL.")] = None,
-    port: Annotated[int, typer.Option("--port", min=0, help="Port the database calls; 0: a free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port the database calls; 0: a free one.")
+    ] = DEFAULT_PORT,
     host: Annotated[
         str, typer.Option("--host", help="Interface to listen on. A database in a container needs 0.0.0.0.")
     ] = "0.0.0.0",  # noqa: S104 - a container reaches the host on its bridge address; every event must be signed
@@ -74,6 +77,9 @@ def serve(
         str | None, typer.Option("--reach", help="Host name under which the database reaches this machine.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Stop after the round trip; the exit status tells.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also where the bells go to deployed functions, which then hear none.")
+    ] = False,
 ) -> None:
     """Run the functions beside a Supabase project, and tell its database where they are.
 
@@ -91,6 +97,8 @@ def serve(
     processes: list[services.Service] = []
     try:
         with connect(target) as connection:
+            if not take_over:
+                leave_deployed_functions_alone(connection)
             secret = signing_secret(connection, os.environ)
             processes = start(target, secret, host, port, logs)
             base_url = introduce(connection, secret, port, [reach] if reach else candidates())
@@ -168,16 +176,32 @@ def connect(target: Target) -> psycopg.Connection[Any]:
     return connection
 
 
+def leave_deployed_functions_alone(connection: psycopg.Connection[Any]) -> None:
+    """Raises StackError where the database calls an address by https: what is served here is always plain http."""
+    address = in_vault(connection, vault.FUNCTIONS_URL) or ""
+    if address.startswith("https:"):
+        raise StackError(
+            f"The bells of this database go to {address}.",
+            "Served here, they would no longer, until somebody puts that address back into Vault. Is that meant? "
+            "--take-over does it.",
+        )
+
+
+def in_vault(connection: psycopg.Connection[Any], name: str) -> str | None:
+    """A secret of that name."""
+    row = connection.execute("select decrypted_secret from vault.decrypted_secrets where name = %s", (name,)).fetchone()
+    return row and row[0]
+
+
 def signing_secret(connection: psycopg.Connection[Any], environment: Mapping[str, str]) -> str:
     """ATTEND_WEBHOOK_SECRET (its first), else the one in Vault, else a new one."""
-    given = environment.get("ATTEND_WEBHOOK_SECRET", "").split()
+    given = split_secrets(environment.get("ATTEND_WEBHOOK_SECRET", ""))
     if given:
-        return given[0]
-    row = connection.execute(
-        "select decrypted_secret from vault.decrypted_secrets where name = %s", (vault.WEBHOOK_SECRET,)
-    ).fetchone()
-    if row and str(row[0]).startswith("whsec_"):
-        return str(row[0])
+        # Supabase's own hooks write a version in front, which functions read over and the database's triggers do not.
+        return given[0].removeprefix("v1,")
+    known = in_vault(connection, vault.WEBHOOK_SECRET)
+    if known and known.startswith("whsec_"):
+        return known
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 

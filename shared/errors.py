@@ -135,6 +135,17 @@ class BodyTooLarge(RequestError):
         self.headers = {"Connection": "close"}
 
 
+class BodyTooSlow(RequestError):
+    """Not whole in time; what is missing is not waited for."""
+
+    code = "body_too_slow"
+    http_status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The body was not whole within {seconds:g} s.", details={"limit_seconds": seconds})
+        self.headers = {"Connection": "close"}
+
+
 class UnsupportedMediaType(RequestError):
     """The body is announced as something other than plain JSON."""
 

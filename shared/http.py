@@ -5,6 +5,7 @@ function, answers /robots.txt and /favicon.ico itself, and turns a returned None
 themselves and always return a response.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from shared.errors import (
     AttendError,
     BodyTooLarge,
+    BodyTooSlow,
     InternalError,
     MalformedBody,
     MethodNotAllowed,
@@ -26,6 +28,8 @@ from shared.logs import bound, get_logger, redaction
 log = get_logger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+# Servers wait for a body as long as its sender likes, and it is read before anybody knows who that is.
+_LONGEST_BODY_SECONDS = 10.0
 # The caller's id, the platform's (Cloud Run), functions-framework's own: the first that is well-formed.
 _REQUEST_ID_SOURCES = (REQUEST_ID_HEADER, "x-cloud-trace-context", "function-execution-id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_./:;=\-]{1,128}")
@@ -97,6 +101,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         BodyTooLarge: announced or actually longer; the rest is not read.
+        BodyTooSlow: not whole in time.
         MalformedBody: the caller hung up before its end.
     """
     announced = request.headers.get("content-length", "")
@@ -104,10 +109,13 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise BodyTooLarge(limit)
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > limit:
-                raise BodyTooLarge(limit)
+        async with asyncio.timeout(_LONGEST_BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit:
+                    raise BodyTooLarge(limit)
+    except TimeoutError:
+        raise BodyTooSlow(_LONGEST_BODY_SECONDS) from None
     except ClientDisconnect:
         raise MalformedBody("The body ended before its announced length.") from None
     return bytes(body)

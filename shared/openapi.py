@@ -105,6 +105,7 @@ _PROBLEMS = {
     "401": "Not signed by anybody this function knows, or more than five minutes ago or ahead.",
     "403": "Refused by a rule of the database.",
     "404": "Refused by a rule of the database: it is not there.",
+    "408": "The body was not whole in time.",
     "409": "Refused by a rule of the database.",
     "413": "Larger than ATTEND_MAX_BODY_BYTES; the rest was not read.",
     "415": "Announced as something else than plain JSON.",

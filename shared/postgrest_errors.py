@@ -6,7 +6,7 @@ Source: platform.md "PostgREST 16" point 8 and 11 (which code means what, and th
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from shared.errors import (
     DatabaseBusy,
@@ -52,7 +52,8 @@ def from_postgrest(status: int, body: bytes, *, operation: str, retry_after: str
     error = _by_code(sqlstate, operation) or _by_status(status, sqlstate, operation)
     # "Retry-After: 0" is PostgREST's word for "now": our caller is told at least a second.
     if retry_after is not None and retry_after.isdecimal() and error.retryable:
-        error.retry_after = min(max(int(retry_after), error.retry_after or 1), 60)
+        # Cut, because int() refuses thousands of digits.
+        error.retry_after = min(max(int(retry_after[:9]), error.retry_after or 1), 60)
     return error
 
 
@@ -64,11 +65,16 @@ def _refusal(sqlstate: str | None, answer: Mapping[str, Any], operation: str) ->
     details: Any = answer.get("details")
     if isinstance(details, str):
         try:
-            details = json.loads(details)
-        except ValueError:
+            details = json.loads(details, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
             details = None  # not ours: a PT error's detail is JSON by contract, and free text could quote a row
     kind = LeaseLost if message == "lease_lost" else Refused
     return kind(message, int(match[1]), details, sqlstate=sqlstate, operation=operation)
+
+
+def _no_constant(name: str) -> NoReturn:
+    # Python reads NaN where JSON has none, and the answer that repeats it could not be written.
+    raise ValueError(f"{name} is no JSON")
 
 
 def _by_code(sqlstate: str | None, operation: str) -> DatabaseError | None:

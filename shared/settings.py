@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import httpx
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
 
 from shared.errors import SettingInvalid, SettingMissing
-from shared.webhooks import parse_secrets
+from shared.webhooks import parse_secrets, split_secrets
 
 
 def _http_url(value: str) -> str:
@@ -42,16 +42,23 @@ def _base_url(value: str) -> str:
     return value
 
 
-def _header_value(secret: SecretStr) -> SecretStr:
+def _header_value[Value: (str, SecretStr)](key: Value) -> Value:
     # A line's end that came with it from a file, most of all: no header can have it, and no answer would say why.
-    if not re.fullmatch(r"[\x21-\x7e]+", secret.get_secret_value()):
+    if not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value() if isinstance(key, SecretStr) else key):
         raise ValueError("a key has neither blanks nor line breaks, and ASCII characters alone")
-    return secret
+    return key
+
+
+def _stripped(value: object) -> object:
+    # No header keeps the blanks and line breaks around a value, so with them it would never be equal.
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return (text.strip() or None) if isinstance(text, str) else value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ProjectUrl = Annotated[HttpUrl, AfterValidator(_base_url)]
 ApiKey = Annotated[SecretStr, AfterValidator(_header_value)]
+PublicKey = Annotated[str, AfterValidator(_header_value)]
 
 
 class Settings(BaseSettings):
@@ -119,7 +126,9 @@ class FunctionSettings(SupabaseSettings):
     attend_webhook_secret: SecretStr
     """`whsec_<base64>`; several, separated by spaces, while a secret is rotated."""
 
-    attend_hook_shared_secret: SecretStr | None = Field(default=None, min_length=16)
+    attend_hook_shared_secret: Annotated[
+        Annotated[SecretStr, Field(min_length=16)] | None, BeforeValidator(_stripped)
+    ] = None
     """Expected in `x-attend-hook-secret` of hooks made in the dashboard; without it they are refused."""
 
     attend_time_budget_seconds: float = Field(default=50.0, ge=0, le=3_000)
@@ -144,4 +153,4 @@ class FunctionSettings(SupabaseSettings):
         """Return every secret as text, for the log's redaction and nothing else."""
         optional = (self.supabase_secret_key, self.supabase_service_role_key, self.attend_hook_shared_secret)
         values = [secret.get_secret_value() for secret in optional if secret is not None]
-        return [*values, *re.split(r"[\s|]+", self.attend_webhook_secret.get_secret_value())]
+        return [*values, *split_secrets(self.attend_webhook_secret.get_secret_value())]

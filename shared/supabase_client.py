@@ -181,6 +181,9 @@ class Supabase:
             ) from None
         except httpx.HTTPError as error:
             raise _from_transport(error, operation) from error
+        except UnicodeDecodeError:
+            # A page of somebody in between, under a 200; postgrest-py takes other text that is no JSON as it is.
+            raise UnexpectedAnswer(operation=operation) from None
 
     async def _open(self) -> AsyncClient:
         async with self._opening:

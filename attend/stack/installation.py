@@ -51,8 +51,13 @@ def cache_directory() -> Path:
         path = Path("/var/cache/attend")
     else:
         path = Path.home() / ".cache" / "attend"
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            # Whatever root's umask: the user Postgres runs as starts its programs from here.
+            for folder in made:
+                folder.chmod(0o755)
     except OSError as error:
         raise StackError(
             f"The cache directory {path} cannot be created: {error.strerror}.",

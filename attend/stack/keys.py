@@ -49,7 +49,8 @@ class Keys:
 def webhook_secret(directory: Path) -> str:
     """The signing secret of a stack, `whsec_<base64 of 32 bytes>`; made once, readable by its owner only."""
     file = directory / "webhook-secret"
-    if not file.exists():
+    if not file.exists() or not file.read_text().strip():
+        # Empty: a crash or a full disk came between making and writing it.
         file.touch(mode=0o600)
         file.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
     return file.read_text().strip()

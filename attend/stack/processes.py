@@ -112,10 +112,13 @@ def is_alive(pid: int) -> bool:
 
 
 def processes_inside(directory: Path) -> Iterator[int]:
-    """Pids whose working directory is `directory`: every Postgres process stays in its data directory (Linux)."""
+    """Pids of Postgres whose working directory is `directory`: its processes stay in their data directory (Linux).
+
+    By name too: somebody's shell may stand there.
+    """
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if str((entry / "cwd").readlink()) == str(directory):
+            if str((entry / "cwd").readlink()) == str(directory) and (entry / "comm").read_text() == "postgres\n":
                 yield int(entry.name)
 
 

@@ -140,9 +140,11 @@ def _json_object(content: str | None) -> dict[str, Any]:
 def _ahead(headers: dict[str, str], at: datetime) -> float | None:
     dates = [value for name, value in headers.items() if name.lower() == "date"]
     try:
-        return (parsedate_to_datetime(dates[0]) - at).total_seconds() if dates else None
+        date = parsedate_to_datetime(dates[0]) if dates else None
     except ValueError:
         return None
+    # "-0000" says that the zone is not known, and is read without one.
+    return None if date is None else ((date if date.tzinfo else date.replace(tzinfo=UTC)) - at).total_seconds()
 
 
 def _outcome(connection: psycopg.Connection[Any], request: int, base_url: str) -> Attempt:

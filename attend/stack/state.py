@@ -80,4 +80,6 @@ def running(directory: Path) -> StackState:
     state = read(directory)
     if state is None or not state.supervisor.lives():
         raise NotRunningError("No stack of this project is running.", "Start one with `attend up`.")
+    if not state.ready:
+        raise NotRunningError("The stack of this project is starting, or stopping.", "Ask again in a moment.")
     return state

@@ -1,5 +1,6 @@
 """HTTP to files: the page, what it is made of, and health. No path leads to the database."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -19,8 +20,11 @@ from shared.http import answer, require_method
 NAME = "engagement-panel"
 _ASSETS = "/assets/"
 _A_YEAR = "public, max-age=31536000, immutable"
-# On every answer. The page's own are in `_page_headers`.
+# On every answer that does not say otherwise. The page's own are in `_page_headers`.
 _HARDENING = {
+    # A refusal of a file of another version must not be kept for it: some who stand between keep a 404 of which nothing
+    # is said.
+    "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
@@ -101,9 +105,19 @@ def _asset(request: Request, path: str) -> Response:
 
 def _send(request: Request, file: File, headers: dict[str, str]) -> Response:
     sent = {**headers, "vary": "accept-encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _takes_gzip(request.headers.get("accept-encoding", "")):
         return Response(file.compressed, media_type=file.media_type, headers={**sent, "content-encoding": "gzip"})
     return Response(file.body, media_type=file.media_type, headers=sent)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    # RFC 9110: a weight of 0 is a refusal, and a star stands for whatever is not named.
+    weights = {
+        coding.strip().lower(): parameter.replace(" ", "").lower()
+        for coding, _, parameter in (one.partition(";") for one in accepted.split(","))
+    }
+    weight = weights.get("gzip", weights.get("*"))
+    return weight is not None and re.fullmatch(r"q=0(\.0*)?", weight) is None
 
 
 async def _health(path: str, ports: Callable[[], Ports]) -> Response:

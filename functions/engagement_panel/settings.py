@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, TypeAdapter
 
 from shared.errors import SettingMissing
-from shared.settings import ProjectUrl, Settings
+from shared.settings import ProjectUrl, PublicKey, Settings
 
 _CLAIMS = TypeAdapter(dict[str, Any])
 
@@ -15,7 +15,8 @@ _CLAIMS = TypeAdapter(dict[str, Any])
 def _publishable(value: str) -> str:
     """Refuse what must never be in a page: a secret key is one mistake in a form away from the right one."""
     role = _claims(value).get("role", "anon")
-    if value.startswith("sb_secret_") or role != "anon":
+    # Anywhere in it: with a quote or a space from some file in front it is no key, and as secret.
+    if "sb_secret_" in value or role != "anon":
         raise ValueError("this key is secret, and everybody who opens the page would have it")
     return value
 
@@ -29,7 +30,7 @@ def _claims(value: str) -> dict[str, Any]:
         return {}
 
 
-PublishableKey = Annotated[str, AfterValidator(_publishable)]
+PublishableKey = Annotated[PublicKey, AfterValidator(_publishable)]
 
 
 class PanelSettings(Settings):

@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -127,6 +129,21 @@ def test_a_level_may_be_written_as_anybody_likes(look: Look, manager: Manager) -
         assert page.names("at-risk") == [f"Alguien {number}"], level
 
 
+def test_no_level_stays_chosen_when_its_last_student_has_got_one(look: Look, manager: Manager) -> None:
+    manager.school.student(1)
+    manager.school.student(2, level="A1")
+    page = look().sign_in(manager.email, PASSWORD)
+    page.page.select_option("#level", label="Sin nivel")
+    page.wait_complete()
+    manager.school.database.execute(
+        "update public.students set level = 'A1' where organization_id = %s", (manager.school.id,)
+    )
+    page.page.click("#refresh")
+    expect(page.status()).to_have_text("Actualizado.")
+    assert page.page.locator("#level").evaluate("(select) => select.selectedOptions[0]?.label") == "Sin nivel"
+    expect(page.page.locator("[data-figure=students] strong")).to_have_text("0")
+
+
 def test_a_heading_sorts_and_sorts_the_other_way(look: Look, head: Manager) -> None:
     page = look().sign_in(head.email, PASSWORD)
     name = page.page.locator("#at-risk th button").first
@@ -178,7 +195,7 @@ def test_a_school_without_students_says_so_and_is_no_error(look: Look, manager: 
     page = look().sign_in(manager.email, PASSWORD)
     panel = page.page.locator("#panel")
     expect(panel).to_contain_text("Nadie lleva ausente 7\u201313 días.")
-    expect(panel).to_contain_text("Aún no hay visitas que mostrar.")
+    expect(panel).to_contain_text("No hay estudiantes activos.")
     assert page.page.locator("[role=alert]", has_text=re.compile(r"\S")).count() == 0
 
 
@@ -285,13 +302,13 @@ def test_a_lists_file_has_all_its_rows_and_no_others(look: Look, manager: Manage
 
 
 def test_what_a_spreadsheet_would_run_is_made_text(look: Look, manager: Manager, tmp_path: Path) -> None:
-    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x","y")', "\uff1d1", " =1"]
+    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", '=HYPERLINK("http://x","y")', "\uff1d1", " =1"]
     harmless = ['María "Mía" Núñez', "Núñez, María", "dos\nlíneas"]
-    for number, name in enumerate([*hostile, *harmless], 1):
+    for number, name in enumerate([*hostile, *harmless, "Ana;=1"], 1):
         manager.school.student(number, full_name=name, level="-B1")
     page = look().sign_in(manager.email, PASSWORD)
     _, *rows = saved(page, "#export-roster", tmp_path)
-    assert [row[1] for row in rows] == [*(f"'{name}" for name in hostile), *harmless]
+    assert [row[1] for row in rows] == [*(f"'{name}" for name in hostile), *harmless, "Ana;'=1"]
     assert {row[2] for row in rows} == {"'-B1"}
 
 
@@ -317,3 +334,27 @@ def test_ten_thousand_students_are_shown_and_saved(look: Look, manager: Manager,
     assert len(page.names("at-risk")) == 50
     _, *rows = saved(page, "#export-roster", tmp_path)
     assert len({row[0] for row in rows}) == len(rows) == 10_000
+
+
+def test_a_file_bears_the_day_that_it_is_at_the_school(look: Look, manager: Manager, tmp_path: Path) -> None:
+    # Of these two, one always has another day than London.
+    now = datetime.now(UTC)
+    zone = ZoneInfo("Pacific/Kiritimati" if now.hour >= 11 else "Etc/GMT+12")
+    manager.school.setting("panel_time_zone", zone.key)
+    manager.school.student(1)
+    page = look().sign_in(manager.email, PASSWORD)
+    saved(page, "#export-roster", tmp_path)
+    (name,) = [path.name for path in tmp_path.iterdir()]
+    assert name == f"roster-{now.astimezone(zone).date()}.csv"
+
+
+def test_a_chart_says_what_is_missing_and_not_that_nobody_ever_came(look: Look, manager: Manager) -> None:
+    # No minutes, outside of all parts of the day, and nobody who is still active.
+    manager.school.setting("panel_time_zone", "UTC")
+    manager.school.student(1, is_active=False)
+    night = datetime.now(UTC).replace(hour=22, minute=0) - timedelta(days=9)
+    manager.school.came_at([(1, night, None)])
+    page = look().sign_in(manager.email, PASSWORD)
+    expect(page.page.locator("#weekdays .empty")).to_have_text("En los últimos 90 días no hay horas anotadas.")
+    expect(page.page.locator("#dayparts .empty")).to_have_text("Nadie vino entre las 8 y las 20 en 30 días.")
+    expect(page.page.locator("#session-frequency .empty")).to_have_text("No hay estudiantes activos.")

@@ -41,7 +41,7 @@ class Reply:
     delay: float = 0.0
     """Seconds before the first byte."""
     trickle: float = 0.0
-    """Seconds before each byte of the body."""
+    """Seconds before each byte of the body, or of `raw`."""
     reset_after: int | None = None
     """The whole body is announced, so many bytes of it are sent, and then the connection is reset."""
     raw: bytes | None = None
@@ -133,7 +133,7 @@ class HttpServer:
         reply = self._answer(request)
         await asyncio.sleep(reply.delay)
         if reply.raw is not None:
-            writer.write(reply.raw)
+            await _write_bytes(writer, reply.raw, reply.trickle)
         else:
             await _write(writer, reply)
         await writer.drain()
@@ -149,11 +149,16 @@ async def _write(writer: asyncio.StreamWriter, reply: Reply) -> None:
     headers = {"content-length": str(len(reply.body)), **reply.headers}
     lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-    body = reply.body if reply.reset_after is None else reply.body[: reply.reset_after]
-    if not reply.trickle:
-        writer.write(body)
+    await _write_bytes(
+        writer, reply.body if reply.reset_after is None else reply.body[: reply.reset_after], reply.trickle
+    )
+
+
+async def _write_bytes(writer: asyncio.StreamWriter, content: bytes, trickle: float) -> None:
+    if not trickle:
+        writer.write(content)
         return
-    for byte in body:
-        await asyncio.sleep(reply.trickle)
+    for byte in content:
+        await asyncio.sleep(trickle)
         writer.write(bytes([byte]))
         await writer.drain()

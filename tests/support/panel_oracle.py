@@ -173,6 +173,41 @@ class Panel:
         days = [today - timedelta(days=ago) for ago in range(89, -1, -1)]
         return [{"d": day, "active_students": len(came[day]), "total_minutes": minutes[day]} for day in days]
 
+    def panel_figures(self) -> list[Row]:
+        active = self._active()
+        levels: defaultdict[str | None, list[Pupil]] = defaultdict(list)
+        for pupil in active:
+            levels[pupil.level].append(pupil)
+        order = sorted(levels, key=lambda level: (-len(levels[level]), level is None, level or ""))
+        return [
+            {"level": None, "is_every_level": True, **self._figures(active)},
+            *({"level": level, "is_every_level": False, **self._figures(levels[level])} for level in order),
+        ]
+
+    def _figures(self, pupils: list[Pupil]) -> dict[str, int]:
+        today = self._local(self.now).date()
+        seen = [min(pupil.times[-1], self.now) for pupil in pupils if pupil.visits]
+        away = [self.now - at for at in seen]
+        scores = [self._score(pupil) or 0 for pupil in pupils if self._sessions(pupil) >= 5]
+        return {
+            "students": len(pupils),
+            "came_today": sum(self._local(at).date() == today for at in seen),
+            "came_7d": sum(elapsed < 7 * DAY for elapsed in away),
+            "away_7d": sum(7 * DAY <= elapsed < 14 * DAY for elapsed in away),
+            "away_14d": sum(14 * DAY <= elapsed < 30 * DAY for elapsed in away),
+            "away_30d": sum(elapsed >= 30 * DAY for elapsed in away),
+            "never_came": len(pupils) - len(seen),
+            "highly_engaged": sum(score >= 60 for score in scores),
+            "ambassadors": sum(score >= 85 for score in scores),
+            "sessions_30d": sum(self._sessions(pupil) for pupil in pupils),
+        }
+
+    def panel_returns(self) -> list[Row]:
+        levels = {pupil.id: pupil.level for pupil in self.pupils}
+        rows = self.engagement_recent_reactivated_14d_v()
+        order = ("student_id", "full_name", "level", "days_inactive_before_return", "return_date")
+        return [{name: (row | {"level": levels[row["student_id"]]})[name] for name in order} for row in rows]
+
     def learning_at_risk_learners_v(self) -> list[Row]:
         found: list[tuple[datetime, Row]] = []
         for pupil in self._active():

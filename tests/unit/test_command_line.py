@@ -36,6 +36,6 @@ def test_a_full_disk_behind_standard_output_is_said_in_one_line(tmp_path: Path) 
 
 def test_status_keeps_the_longest_name_apart_from_its_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = ProcessState(os.getpid(), start_time(os.getpid()))
-    StackState(ours, str(tmp_path), processes={"push-notification-dispatcher": ours}).write(tmp_path)
+    StackState(ours, str(tmp_path), ready=True, processes={"push-notification-dispatcher": ours}).write(tmp_path)
     cli._print_status(tmp_path, cli.Output.pretty)
     assert f"push-notification-dispatcher  process {os.getpid()}" in capsys.readouterr().out

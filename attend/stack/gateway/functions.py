@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from attend.stack.gateway.errors import ApiError
+from shared.errors import RequestError
+from shared.http import read_body
 
 _HOP_BY_HOP = frozenset(
     {
@@ -27,6 +29,8 @@ _HOP_BY_HOP = frozenset(
     }
 )
 RETRY_AFTER_SECONDS = 1
+# The most that ATTEND_MAX_BODY_BYTES may say.
+LONGEST_BODY = 16_777_216
 
 
 class FunctionProxy:
@@ -55,7 +59,7 @@ class FunctionProxy:
         if request.scope["query_string"]:
             url += "?" + request.scope["query_string"].decode("ascii")
         outgoing = self._client.build_request(
-            request.method, url, headers=_end_to_end(request.headers.raw), content=await request.body()
+            request.method, url, headers=_end_to_end(request.headers.raw), content=await _body(request)
         )
         return await self._send(name, outgoing)
 
@@ -81,6 +85,14 @@ class FunctionProxy:
             (b"content-length", str(len(body)).encode()),
         ]
         return response
+
+
+async def _body(request: Request) -> bytes:
+    # `attend serve` listens beyond this machine, and nobody is known before the function reads the signature.
+    try:
+        return await read_body(request, LONGEST_BODY)
+    except RequestError as error:
+        raise ApiError(error.http_status, error.code, error.message, headers=dict(error.headers)) from error
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -1,6 +1,6 @@
 /** The project's API, asked with the manager's own token. */
 
-import { SessionEnded, SignInRefused, project, token } from "./session.js";
+import { SessionEnded, SignInRefused, isSignedIn, project, token, visit } from "./session.js";
 
 /**
  * What went wrong. `kind`: refused (not a manager), away (nobody answers), slow (the database gave up), outdated (no such view),
@@ -15,6 +15,9 @@ export class Problem extends Error {
   }
 }
 
+/** Whoever asked has left: neither the answer nor what went wrong is anybody's. */
+export class Left extends Error {}
+
 const PATIENCE = 30000;
 const PAUSE = 700;
 const PAGE = 1000;
@@ -26,11 +29,31 @@ const PAGE = 1000;
  * @param {{count?: boolean, signal?: AbortSignal}} [options]
  * @returns {Promise<{rows: any[], count: number}>}
  */
-export async function read(view, query = {}, { count = false, signal } = {}) {
-  const answer = await request("GET", `mgmt`, `${view}?${parameters(query)}`, { count, signal });
+export const read = (view, query = {}, { count = false, signal } = {}) => asVisitor(async (stay) => {
+  const answer = await request("GET", `mgmt`, `${view}?${parameters(query)}`, { count, signal, stay });
   const rows = await answer.json();
   const total = Number(answer.headers.get("content-range")?.split("/")[1]);
   return { rows, count: Number.isNaN(total) ? rows.length : total };
+});
+
+/**
+ * What the work comes to, for whoever is signed in when it begins and for nobody else. `stay` throws once they have left.
+ * @template T
+ * @param {(stay: () => void) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function asVisitor(work) {
+  const asker = visit();
+  const stay = () => { if (visit() !== asker) throw new Left(); };
+  try {
+    const result = await work(stay);
+    stay();
+    return result;
+  } catch (error) {
+    // The end of a session is what made its person leave, and is said as long as nobody else has come.
+    if (!(error instanceof SessionEnded && !isSignedIn())) stay();
+    throw error;
+  }
 }
 
 /**
@@ -52,16 +75,16 @@ export async function* everyRow(view, columns, query, signal) {
 }
 
 /** Adds a note. Sent twice it is there once: the page chose its id. @param {{id: string, student_id: number, kind: string, body: string}} note */
-export async function addNote(note) {
+export const addNote = (note) => asVisitor(async (stay) => {
   try {
-    await request("POST", "public", "student_notes", { body: note });
+    await request("POST", "public", "student_notes", { body: note, stay });
   } catch (error) {
     if (!(error instanceof Problem && error.code === "23505")) throw error;
   }
-}
+});
 
 /** @param {string} id */
-export const removeNote = (id) => request("DELETE", "public", `student_notes?id=eq.${id}`, {});
+export const removeNote = (id) => asVisitor((stay) => request("DELETE", "public", `student_notes?id=eq.${id}`, { stay }));
 
 /** @param {Record<string, string | number | string[]>} query */
 function parameters(query) {
@@ -72,12 +95,14 @@ function parameters(query) {
 /** A level as a filter: whatever is behind the dot is the text, with its own dots and commas. @param {string} level */
 export const levelIs = (level) => ({ level: `eq.${level}` });
 
-/** @param {string} method @param {string} schema @param {string} path @param {{count?: boolean, body?: object, signal?: AbortSignal}} options */
-async function request(method, schema, path, { count = false, body, signal }) {
+/** @param {string} method @param {string} schema @param {string} path @param {{count?: boolean, body?: object, signal?: AbortSignal, stay: () => void}} options */
+async function request(method, schema, path, { count = false, body, signal, stay }) {
   /** @type {string | undefined} */
   let refused;
   for (let attempt = 0; ; attempt += 1) {
     const sent = await bearer(refused);
+    // Never with the token of whoever came meanwhile.
+    stay();
     const answer = await send(method, schema, path, { count, body, signal }, sent);
     if (answer instanceof Response && answer.ok) return answer;
     const problem = await explain(answer);

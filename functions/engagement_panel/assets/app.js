@@ -1,6 +1,6 @@
 /** The page: who is signed in, what is shown of whom, and in which language. */
 
-import { Problem, everyRow, levelIs, read } from "./api.js";
+import { Left, Problem, everyRow, levelIs, read } from "./api.js";
 import { bars } from "./charts.js";
 import { announce, byId, el, show } from "./dom.js";
 import { download } from "./export.js";
@@ -39,6 +39,7 @@ const words = () => ({ loading: t("loading"), still: t("still"), retry: t("retry
 
 /** What an error means to whoever reads; null where the whole page says it. @param {unknown} error */
 function says(error) {
+  if (error instanceof Left) return null;
   if (error instanceof SessionEnded) {
     ended();
     return null;
@@ -84,7 +85,7 @@ async function greet() {
   try {
     const { rows: [reader] } = await read("panel_reader");
     state.reader = reader;
-    format.setZone(reader.time_zone);
+    if (format.setZone(reader.time_zone)) tellTimesAgain();
     showReader();
     return true;
   } catch (error) {
@@ -94,6 +95,12 @@ async function greet() {
   } finally {
     greeting = false;
   }
+}
+
+/** What came before the zone was known has its times and days in another. */
+function tellTimesAgain() {
+  tables.forEach((update) => update());
+  notes.resume();
 }
 
 function showReader() {
@@ -126,7 +133,7 @@ function showLevels() {
   const select = /** @type {HTMLSelectElement} */ (byId("level"));
   const levels = state.figures.filter((row) => !row.is_every_level);
   const named = levels.filter((row) => row.level !== null).map((row) => row.level).toSorted(format.compare);
-  const options = [["all", t("everyLevel")], ...named.map((level) => [`=${level}`, level]), ...(levels.some((row) => row.level === null) ? [["none", t("noLevel")]] : [])];
+  const options = [["all", t("everyLevel")], ...named.map((level) => [`=${level}`, level]), ...(state.level === null || levels.some((row) => row.level === null) ? [["none", t("noLevel")]] : [])];
   // A level that has just lost its last student is shown as empty, and not silently as everybody.
   if (typeof state.level === "string" && !named.includes(state.level)) options.push([`=${state.level}`, state.level]);
   select.replaceChildren(...options.map(([value, name]) => el("option", { value }, name ?? "")));
@@ -172,7 +179,7 @@ const nobody = (word, values = {}) => el("p", { class: "empty" },
 /**
  * A list of students: the first fifty, how many there are, and who has been followed up.
  * @param {string} id @param {string} view @param {string[]} columns @param {Record<string, any>} query
- * @param {{caption: (shown: string, count: string) => string, empty: () => Node, columns: () => import("./lists.js").Column[], counted?: (count: number) => void}} list
+ * @param {{caption: (shown: string, count: string) => string, empty: () => Node, columns: () => import("./lists.js").Column[], counted?: (count: number | null) => void}} list
  */
 function students(id, view, columns, query, list) {
   const section = byId(id);
@@ -180,7 +187,11 @@ function students(id, view, columns, query, list) {
   const place = /** @type {HTMLElement} */ (section.querySelector("[data-table]"));
   exports.set(id, { view, columns, query: asked });
   return part(id, async () => {
-    const { rows, count } = await read(view, { ...asked, select: columns.join(), limit: TOP }, { count: list.counted !== undefined });
+    const { rows, count } = await read(view, { ...asked, select: columns.join(), limit: TOP }, { count: list.counted !== undefined }).catch((error) => {
+      // How many there were is not how many there are; of another level it was said already.
+      if (exports.get(id)?.query === asked) list.counted?.(null);
+      throw error;
+    });
     await followUps(rows);
     return () => {
       list.counted?.(count);
@@ -301,20 +312,20 @@ const issue = (label) => (label in ISSUES ? t(/** @type {format.Word} */ (ISSUES
 
 // ---------------------------------------------------------------------------------------------- charts
 
-/** @param {string} id @param {string} view @param {string} select @param {(rows: any[]) => Omit<Parameters<typeof bars>[1], "asTable"> | null} draw */
-function chart(id, view, select, draw) {
+/** @param {string} id @param {string} view @param {string} select @param {format.Word} empty what there is none of @param {(rows: any[]) => Omit<Parameters<typeof bars>[1], "asTable"> | null} draw */
+function chart(id, view, select, empty, draw) {
   return part(id, async () => {
     const { rows } = await read(view, { select });
     return () => {
       const section = byId(id);
       const drawn = draw(rows);
       if (drawn) bars(section, { ...drawn, asTable: t("asTable") });
-      else section.querySelector("[data-chart]")?.replaceChildren(el("p", { class: "empty" }, t("noCheckins")));
+      else section.querySelector("[data-chart]")?.replaceChildren(el("p", { class: "empty" }, t(empty)));
     };
   });
 }
 
-const frequency = () => chart("session-frequency", "engagement_session_frequency_30d_v", "bin_label,student_count", (rows) => {
+const frequency = () => chart("session-frequency", "engagement_session_frequency_30d_v", "bin_label,student_count", "noActive", (rows) => {
   const total = rows.reduce((sum, row) => sum + row.student_count, 0);
   if (total === 0) return null;
   return {
@@ -326,7 +337,7 @@ const frequency = () => chart("session-frequency", "engagement_session_frequency
   };
 });
 
-const weekdays = () => chart("weekdays", "engagement_dau_90d_v", "d,total_minutes", (rows) => {
+const weekdays = () => chart("weekdays", "engagement_dau_90d_v", "d,total_minutes", "noHours", (rows) => {
   const minutes = Array(7).fill(0);
   rows.forEach((row) => { minutes[(new Date(`${row.d}T00:00:00Z`).getUTCDay() + 6) % 7] += row.total_minutes; });
   const total = minutes.reduce((sum, one) => sum + one, 0);
@@ -341,7 +352,7 @@ const weekdays = () => chart("weekdays", "engagement_dau_90d_v", "d,total_minute
   };
 });
 
-const dayparts = () => chart("dayparts", "engagement_daypart_retention_v", "daypart,return_rate", (rows) => {
+const dayparts = () => chart("dayparts", "engagement_daypart_retention_v", "daypart,return_rate", "noDayparts", (rows) => {
   if (rows.every((row) => row.return_rate === null)) return null;
   const rate = (/** @type {any} */ row) => (row.return_rate === null ? t("noVisits") : format.percent(row.return_rate));
   return {
@@ -372,8 +383,7 @@ async function exportList(id, button) {
   try {
     // Pages go by student: a list's own order would tear them.
     const { order: _, ...query } = id === "roster" ? { order: "", ...ofLevel() } : { order: "", ...wanted.query };
-    const today = new Date().toISOString().slice(0, 10);
-    const name = `${[id, id === "at-risk" ? String(state.away) : "", today].filter(Boolean).join("-")}.csv`;
+    const name = `${[id, id === "at-risk" ? String(state.away) : "", format.isoDay(new Date())].filter(Boolean).join("-")}.csv`;
     const rows = await download(name, wanted.columns, everyRow(wanted.view, wanted.columns, query, stop.signal), (so) => announce(t("exporting", { rows: format.number(so) })));
     announce(t("exported", { rows: format.number(rows) }));
   } catch (error) {
@@ -427,11 +437,12 @@ function wipe() {
   for (const id of ["organization", "greeting", "as-of", "student-name", "student-about"]) byId(id).textContent = "";
 }
 
-async function leave() {
+function leave() {
   notes.forgetStudent();
   wipe();
   state.user = "";
-  await signOut();
+  // Forgotten here at once; the service may take its time, or be away.
+  void signOut();
   askToSignIn("signInWhy");
 }
 
@@ -497,14 +508,15 @@ function start() {
     event.preventDefault();
     void submitSignIn();
   });
-  byId("sign-out").addEventListener("click", () => void leave());
-  byId("refused-sign-out").addEventListener("click", () => void leave());
+  byId("sign-out").addEventListener("click", leave);
+  byId("refused-sign-out").addEventListener("click", leave);
   byId("refresh").addEventListener("click", async () => {
     if (await everything()) announce(t("refreshed"));
   });
   byId("level").addEventListener("change", (event) => {
     const { value } = /** @type {HTMLSelectElement} */ (event.target);
-    state.level = value === "all" ? undefined : value === "none" ? null : value.slice(1);
+    // Counted with their lists, which are on their way; of the level before they would be wrong here.
+    Object.assign(state, { level: value === "all" ? undefined : value === "none" ? null : value.slice(1), dual: null, returns: null });
     showFigures();
     void lists();
   });

@@ -2,12 +2,22 @@
 
 // What begins a formula in some spreadsheet, the full-width forms and control characters among them.
 const FORMULA = /^[\s\x1c-\x1f\x85]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u;
+// Where the decimal sign is a comma, spreadsheets separate by semicolons (or tabs) and do not see our quotes, which stand within
+// what they take for one cell: there each of these, and each line, begins another.
+const FORMULA_WITHIN = /([;\t\r\n])(?=(?:(?![\t\r\n])[\s\x1c-\x1f\x85])*[=+\-@\uff1d\uff0b\uff0d\uff20])/gu;
+
+/** In decimals, also where JavaScript would write 1e-7. @param {number} value */
+function decimals(value) {
+  const [digits = "", power] = String(value).split("e-");
+  return power ? value.toFixed((digits.split(".")[1] ?? "").length + Number(power)) : digits;
+}
 
 /** @param {unknown} value */
 function cell(value) {
   if (value === null || value === undefined) return "";
   // Names are what other people typed: a formula among them is an attack. Numbers are ours, and may be negative.
-  const text = typeof value === "string" && FORMULA.test(value) ? `'${value}` : String(value);
+  if (typeof value === "number") return decimals(value);
+  const text = typeof value === "string" ? `${FORMULA.test(value) ? "'" : ""}${value.replace(FORMULA_WITHIN, "$1'")}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -42,8 +42,16 @@ export function speak(chosen, { keep = false } = {}) {
   document.querySelectorAll("[data-t]").forEach((element) => { element.textContent = t(/** @type {Word} */ (/** @type {HTMLElement} */ (element).dataset.t)); });
 }
 
-/** @param {string} name */
-export const setZone = (name) => { zone = name; };
+/** The school's zone, or UTC (which is said) where a browser is too old to know it. Whether it is another than before. @param {string} name */
+export function setZone(name) {
+  const before = zone;
+  try {
+    zone = new Intl.DateTimeFormat("en", { timeZone: name }) && name;
+  } catch {
+    zone = "UTC";
+  }
+  return zone !== before;
+}
 
 /** A text with its places filled in. @param {Word} word @param {Record<string, string | number>} [values] */
 export const t = (word, values = {}) => WORDS[language][word].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
@@ -76,7 +84,10 @@ export const moment = (at) => new Intl.DateTimeFormat(locale, { dateStyle: "medi
 export const ago = (at) => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(Math.min(0, dayNumber(new Date(at)) - dayNumber(new Date())), "day");
 
 /** @param {Date} at */
-const dayNumber = (at) => Date.parse(new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(at)) / 86400000;
+const dayNumber = (at) => Date.parse(isoDay(at)) / 86400000;
+
+/** The calendar day at the school. @param {Date} at */
+export const isoDay = (at) => new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
 
 /** The hour at the school. @param {Date} at */
 export const hour = (at) => Number(new Intl.DateTimeFormat("en", { hour: "numeric", hourCycle: "h23", timeZone: zone }).format(at));

@@ -1,6 +1,6 @@
 /** One student: what is known, what was noted, and what can be done. */
 
-import { Problem, addNote, read, removeNote } from "./api.js";
+import { Left, Problem, addNote, read, removeNote } from "./api.js";
 import { announce, byId, el, show } from "./dom.js";
 import { moment, t } from "./format.js";
 import { SessionEnded, drafts } from "./session.js";
@@ -13,8 +13,6 @@ const problem = byId("note-error");
 
 /** @type {Student | null} */
 let open = null;
-/** What was sent last, so that the same words sent again are the same note. @type {{id: string, said: string} | null} */
-let sent = null;
 let changed = /** @type {(student: Student) => void} */ (() => {});
 /** Where the student was opened. @type {HTMLElement | null} */
 let section = null;
@@ -45,7 +43,6 @@ export function setUp({ onChange, says }) {
 export function openStudent(student) {
   open = student;
   section = document.activeElement?.closest("section") ?? null;
-  sent = null;
   problem.textContent = "";
   text.value = drafts.read(student.student_id);
   describe();
@@ -119,18 +116,20 @@ async function save(kind) {
     return;
   }
   const said = `${student.student_id} ${kind} ${body}`;
-  if (sent?.said !== said) sent = { id: newId(), said };
+  const id = drafts.idOf(said) || newId();
+  drafts.sent(said, id);
   const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (dialog.querySelectorAll("#save-note, #mark-contacted"));
   buttons.forEach((button) => { button.disabled = true; });
   try {
-    await addNote({ id: sent.id, student_id: student.student_id, kind, body });
-    sent = null;
-    drafts.write(student.student_id, "");
+    await addNote({ id, student_id: student.student_id, kind, body });
+    drafts.sent(said, "");
+    // What was typed meanwhile is not saved yet.
+    if (drafts.read(student.student_id).trim() === body) drafts.write(student.student_id, "");
     announce(t(kind === "note" ? "noteSaved" : "contactSaved"));
     changed(student);
-    if (open === student) {
-      text.value = "";
-      await load(student);
+    if (open?.student_id === student.student_id) {
+      if (text.value.trim() === body) text.value = "";
+      await load(open);
     }
   } catch (error) {
     problem.textContent = says(error);
@@ -141,7 +140,7 @@ async function save(kind) {
 
 /** @param {unknown} error */
 function says(error) {
-  if (error instanceof SessionEnded || (error instanceof Problem && error.kind === "refused")) return saysOf(error) ?? "";
+  if (error instanceof SessionEnded || error instanceof Left || (error instanceof Problem && error.kind === "refused")) return saysOf(error) ?? "";
   if (error instanceof Problem && error.kind === "gone") return t("noteGone");
   if (error instanceof Problem && (error.kind === "away" || error.kind === "slow")) return t("noteAway");
   return t("noteInvalid", { code: error instanceof Problem ? error.code : "" });

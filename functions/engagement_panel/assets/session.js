@@ -28,9 +28,12 @@ export class SignInRefused extends Error {
 let session = read();
 /** @type {Promise<Session> | null} */
 let refreshing = null;
+let visits = 0;
 
 export const isSignedIn = () => session !== null;
 export const userId = () => session?.user ?? "";
+/** Another number for everybody who signs in, and for nobody; renewing a token changes nothing. */
+export const visit = () => visits;
 
 /** @param {string} email @param {string} password */
 export async function signIn(email, password) {
@@ -38,7 +41,10 @@ export async function signIn(email, password) {
   if (answer.status === 429) throw new SignInRefused("often");
   if (answer.status >= 500) throw new SignInRefused("away");
   if (!answer.ok) throw new SignInRefused("credentials");
-  keep(await answer.json());
+  const given = await answer.json();
+  visits += 1;
+  refreshing = null;
+  keep(given);
 }
 
 export async function signOut() {
@@ -56,7 +62,10 @@ export async function signOut() {
 export async function token(refused) {
   if (session === null) throw new SessionEnded();
   if (session.access_token !== refused && session.expires_at - EARLY_SECONDS > Date.now() / 1000) return session.access_token;
-  refreshing ??= refresh(session).finally(() => { refreshing = null; });
+  if (refreshing === null) {
+    const asked = refresh(session).finally(() => { if (refreshing === asked) refreshing = null; });
+    refreshing = asked;
+  }
   return (await refreshing).access_token;
 }
 
@@ -64,11 +73,14 @@ async function refresh(/** @type {Session} */ old) {
   const answer = await ask("token?grant_type=refresh_token", { refresh_token: old.refresh_token });
   // Away is not over: whoever asked is told that the project does not answer, and tries again.
   if (answer.status >= 500 || answer.status === 429) throw new SignInRefused("away");
-  if (!answer.ok) {
+  const given = answer.ok ? await answer.json() : null;
+  // Whoever it was has left meanwhile: they stay signed out, and whoever came stays signed in.
+  if (session !== old) throw new SessionEnded();
+  if (given === null) {
     forget({ drafts: false });
     throw new SessionEnded();
   }
-  return keep(await answer.json());
+  return keep(given);
 }
 
 /** @param {string} path @param {object} body */
@@ -108,27 +120,37 @@ function read() {
 
 export function forget({ drafts = true } = {}) {
   session = null;
+  visits += 1;
   sessionStorage.removeItem(KEPT);
   if (drafts) sessionStorage.removeItem(DRAFTS);
 }
 
 /** What somebody was typing of a student, through a reload and the end of a session; nobody else who signs in meets it. */
 export const drafts = {
-  /** @param {number} student */
-  read: (student) => /** @type {string} */ (typed()[student] ?? ""),
+  /** @param {number} student @returns {string} */
+  read: (student) => typed().texts[student] ?? "",
   /** @param {number} student @param {string} text */
-  write(student, text) {
-    const { [student]: _, ...others } = typed();
-    sessionStorage.setItem(DRAFTS, JSON.stringify({ user: userId(), texts: text ? { ...others, [student]: text } : others }));
-  },
+  write: (student, text) => keepTyped("texts", String(student), text),
+  /** The id under which these words were sent and not answered, so that sent again they are the same note. @param {string} said @returns {string} */
+  idOf: (said) => typed().unsure[said] ?? "",
+  /** @param {string} said @param {string} id none: it was answered */
+  sent: (said, id) => keepTyped("unsure", said, id),
 };
 
-/** @returns {Record<number, string>} */
+/** @param {"texts" | "unsure"} what @param {string} name @param {string} value */
+function keepTyped(what, name, value) {
+  const all = typed();
+  const { [name]: _, ...others } = all[what];
+  sessionStorage.setItem(DRAFTS, JSON.stringify({ ...all, user: userId(), [what]: value ? { ...others, [name]: value } : others }));
+}
+
+/** @returns {{texts: Record<string, string>, unsure: Record<string, string>}} */
 function typed() {
   try {
-    const { user, texts } = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
-    return user === userId() ? texts : {};
+    const { user, texts = {}, unsure = {} } = JSON.parse(sessionStorage.getItem(DRAFTS) ?? "{}");
+    if (user === userId()) return { texts, unsure };
   } catch {
-    return {};
+    // What cannot be read is none.
   }
+  return { texts: {}, unsure: {} };
 }

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, Validatio
 
 from functions.push_notification_dispatcher.providers.collapsing import collapse_id
 from functions.push_notification_dispatcher.providers.http import (
+    PROVIDER_ID,
     Answer,
     Http,
     NoAnswer,
@@ -66,7 +67,7 @@ class _Outcome(BaseModel):
     """A ticket or a receipt."""
 
     status: Literal["ok", "error"]
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    id: Annotated[str, StringConstraints(pattern=PROVIDER_ID, max_length=200)] | None = None
     message: str = ""
     details: _Details = Field(default_factory=_Details)
 

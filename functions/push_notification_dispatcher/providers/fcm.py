@@ -23,6 +23,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from functions.push_notification_dispatcher.providers.collapsing import collapse_id, topic
 from functions.push_notification_dispatcher.providers.http import (
+    PROVIDER_ID,
     Answer,
     Http,
     NoAnswer,
@@ -46,7 +47,7 @@ _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
 class _Accepted(BaseModel):
-    name: str = Field(min_length=1, max_length=500)
+    name: str = Field(pattern=PROVIDER_ID, max_length=500)
 
 
 class _Violation(BaseModel):

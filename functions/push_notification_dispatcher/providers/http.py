@@ -17,6 +17,7 @@ import httpx
 
 from functions.push_notification_dispatcher.providers.protocol import Message, Result, Verdict
 from functions.push_notification_dispatcher.providers.settings import ProviderSettings
+from shared.errors import SettingInvalid
 from shared.logs import get_logger, redaction
 
 log = get_logger(__name__)
@@ -71,8 +72,9 @@ class Http:
 
     async def post(self, url: httpx.URL, content: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
         """Send one request; its time begins when it has a connection to itself."""
-        transport = await self._idle.get() or self._transport()
+        transport = await self._idle.get()
         try:
+            transport = transport or self._transport()
             # One clock for all of it: httpx's own time-outs begin anew with every piece that trickles in.
             async with asyncio.timeout(self._timeout):
                 request = httpx.Request("POST", url, content=content, headers={**_HEADERS, **headers})
@@ -113,8 +115,23 @@ class Http:
 
 
 def _proxy(url: httpx.URL) -> str | None:
-    """The machine's proxy for an address, from HTTPS_PROXY, NO_PROXY and their like."""
-    return None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+    """The machine's proxy for an address, from HTTPS_PROXY, NO_PROXY and their like; without a scheme it is http.
+
+    Raises:
+        SettingInvalid: naming the variable.
+    """
+    proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = httpx.URL(proxy)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.host)
+    except httpx.InvalidURL:
+        is_usable = False
+    if not is_usable:
+        raise SettingInvalid(f"{url.scheme.upper()}_PROXY", "an http or https proxy is expected")
+    return proxy
 
 
 def as_json(value: object) -> bytes:
@@ -151,7 +168,8 @@ def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
 
 def cleaned(text: str, *private: str) -> str:
     """A provider's own words on one short line, without secrets, tokens, and the message it speaks of."""
-    text = text[:_LONGEST_READ]
+    # Half of a surrogate pair is text to Python, and neither to UTF-8 nor to the database that the reason goes to.
+    text = text[:_LONGEST_READ].encode("utf-8", "replace").decode()
     for value in sorted(filter(None, private), key=len, reverse=True):
         text = text.replace(value, "[…]")
     text = _TOKEN_SHAPES.sub("[…]", redaction.text(text))
@@ -161,6 +179,10 @@ def cleaned(text: str, *private: str) -> str:
 def code_of(value: object) -> str:
     """A provider's error code, if it is a word as codes are."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else "no code"
+
+
+PROVIDER_ID = r"^[\x21-\x7e]+$"
+"""What names a message at its provider. It is written to the database, which takes no NUL in a text."""
 
 
 def private_parts(message: Message) -> tuple[str, ...]:

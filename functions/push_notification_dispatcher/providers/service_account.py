@@ -2,12 +2,14 @@
 
 google-auth knows the protocol (a signed JWT for a token, RFC 7523) and the token's age; the request is ours, over
 httpx, because its own transports each bring another HTTP library. It is blocking code, so a refresh runs in a thread,
-and everybody who needs a token meanwhile waits for the same one.
+and everybody who needs a token meanwhile waits for the same one. The request itself runs on the loop: nothing can end
+a thread that waits for a server which trickles headers, and nobody would have a token until it ended.
 """
 
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -71,6 +73,8 @@ class ServiceAccount:
         self._credentials = _credentials(text)
         self._timeout = settings.attend_push_timeout_seconds
         self._longest = settings.attend_push_max_answer_bytes
+        # Read once: it costs more than a refresh, whose time would pay for it.
+        self._certificates = httpx.create_ssl_context()
         self._refreshing: asyncio.Task[str] | None = None
 
     async def access_token(self, *, refused: str | None = None) -> str:
@@ -83,7 +87,7 @@ class ServiceAccount:
         if self._credentials.valid and isinstance(token, str) and token != refused:
             return token
         if self._refreshing is None:
-            self._refreshing = asyncio.create_task(asyncio.to_thread(self._refresh))
+            self._refreshing = asyncio.create_task(asyncio.to_thread(self._refresh, asyncio.get_running_loop()))
             self._refreshing.add_done_callback(self._refreshed)
         # Whoever is cancelled while waiting must not cancel it for the others.
         return await asyncio.shield(self._refreshing)
@@ -94,9 +98,9 @@ class ServiceAccount:
         if error is not None:
             log.error("push_access_token_refused", reason=str(error))
 
-    def _refresh(self) -> str:
+    def _refresh(self, loop: asyncio.AbstractEventLoop) -> str:
         try:
-            self._credentials.refresh(_Transport(self._timeout, self._longest))
+            self._credentials.refresh(_Transport(loop, self._certificates, self._timeout, self._longest))
         except exceptions.TransportError as error:
             raise NoAccessToken(f"token endpoint: {cleaned(str(error))}") from None
         except exceptions.GoogleAuthError as error:
@@ -177,9 +181,16 @@ class _Response(transport.Response):
 
 
 class _Transport(transport.Request):
-    """One refresh's requests, all within its time: google-auth repeats a 5xx twice, after a second or two."""
+    """One refresh's requests, all within its time: google-auth repeats a 5xx twice, after a second or two.
 
-    def __init__(self, seconds: float, longest: int) -> None:
+    Called in a thread; `loop` is another one's, and runs.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, certificates: ssl.SSLContext, seconds: float, longest: int
+    ) -> None:
+        self._loop = loop
+        self._certificates = certificates
         self._deadline = time.monotonic() + seconds
         self._longest = longest
 
@@ -193,28 +204,26 @@ class _Transport(transport.Request):
         timeout: float | None = None,
         **kwargs: object,
     ) -> _Response:
+        sending = self._send(method, url, body, {**(headers or {}), "accept-encoding": "identity"})
         try:
-            return self._send(method, url, body, {**(headers or {}), "accept-encoding": "identity"})
+            return asyncio.run_coroutine_threadsafe(sending, self._loop).result()
+        except TimeoutError:
+            raise exceptions.TransportError("no whole answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise exceptions.TransportError(f"no answer: {type(error).__name__}") from None
 
-    def _send(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> _Response:
-        with (
-            httpx.Client(follow_redirects=False, timeout=self._left()) as client,
+    async def _send(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> _Response:
+        # One clock for all of it: httpx's own time-outs begin anew with every piece that trickles in.
+        async with (
+            asyncio.timeout(self._deadline - time.monotonic()),
+            httpx.AsyncClient(verify=self._certificates, follow_redirects=False, timeout=None) as client,  # noqa: S113 - the line above
             client.stream(method, url, content=body, headers=headers) as response,
         ):
             if response.is_redirect:
                 raise exceptions.TransportError(f"HTTP {response.status_code}, a redirect: not followed")
             data = bytearray()
-            for piece in response.iter_raw():
+            async for piece in response.aiter_raw():
                 data += piece
-                self._left()
                 if len(data) > self._longest:
                     raise exceptions.TransportError(f"HTTP {response.status_code}, longer than {self._longest} bytes")
             return _Response(response.status_code, response.headers, bytes(data))
-
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise exceptions.TransportError("no whole answer in time")
-        return left

@@ -1,13 +1,13 @@
 -- Which names of time zones are taken, and when a local day begins.
 begin;
 \ir ../helpers.psql
-select plan(27);
+select plan(29);
 
 select ok(private.is_time_zone(name), name || ' is a time zone')
 from unnest('{UTC,Europe/Oslo,America/Guayaquil,America/Argentina/Buenos_Aires,America/Port-au-Prince,Etc/GMT,Etc/GMT+12,Etc/GMT-14}'::text[]) name;
 -- Abbreviations, POSIX strings, other spellings and leap-second zones are taken by the server and by nobody else.
 select is(private.is_time_zone(name), false, quote_literal(name) || ' is none')
-from unnest('{"",utc,CET,EST5EDT,XYZ5,+02,Europe/Olso,europe/oslo,"Europe/Oslo ",Etc/GMT+13,Etc/GMT-15,Etc/GMT+99,right/Europe/Oslo}'::text[]) name;
+from unnest('{"",utc,CET,EST5EDT,XYZ5,+02,Europe/Olso,europe/oslo,"Europe/Oslo ",Etc/GMT+13,Etc/GMT-15,Etc/GMT+99,right/Europe/Oslo,Right/Europe/Oslo,POSIX/Europe/Oslo}'::text[]) name;
 select is(private.is_time_zone(null), null, 'null for null');
 
 -- The definition itself, for every day of zones that change their clocks at midnight, and of some that do not.

@@ -90,6 +90,22 @@ def test_status_headers_and_body_come_back(url: str) -> None:
     assert (httpx.get(f"{url}/echo/empty").status_code, httpx.get(f"{url}/echo/empty").content) == (204, b"")
 
 
+def test_a_body_that_no_function_takes_is_not_kept(url: str) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(18):
+            yield bytes(1_048_576)
+
+    for announced in ({}, {"content-length": str(18 * 1_048_576)}):
+        try:
+            answer = httpx.post(f"{url}/echo", content=pieces(), headers=announced)
+        except httpx.WriteError:
+            continue  # closed while it was being sent
+        assert answer.status_code == 413
+        assert answer.json()["code"] == "body_too_large"
+    fits = httpx.post(f"{url}/echo", content=bytes(1_048_576))
+    assert (fits.status_code, len(fits.json()["body"])) == (207, 1_048_576)
+
+
 def test_an_unknown_function_is_not_found(url: str) -> None:
     answer = httpx.post(f"{url}/nobody")
     assert answer.status_code == 404

@@ -299,8 +299,16 @@ TOKEN_ANSWERS = {
         Reply(302, headers={"location": "http://127.0.0.1:1/"}),
         "token endpoint: HTTP 302, a redirect: not followed",
     ),
-    "slow": (Reply(200, delay=2), "token endpoint: no answer: ReadTimeout"),
+    "slow": (Reply(200, delay=2), "token endpoint: no whole answer in time"),
     "a trickle": (Reply(200, b" " * 100, trickle=0.05), "token endpoint: no whole answer in time"),
+    "a trickle of headers": (
+        Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 100, trickle=0.02),
+        "token endpoint: no whole answer in time",
+    ),
+    "half of a surrogate pair": (
+        json_reply(400, {"error": "invalid_grant", "error_description": "no \ud800"}),
+        "token endpoint: invalid_grant: no ?",
+    ),
     "too long": (Reply(200, b" " * 300_000), "token endpoint: HTTP 200, longer than 200000 bytes"),
     "reset": (RESET_AT_ONCE, "token endpoint: no answer: ReadError"),
     "another protocol": (NOT_HTTP, "token endpoint: no answer: RemoteProtocolError"),

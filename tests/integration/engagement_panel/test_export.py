@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,10 @@ def as_text(row: dict[str, Any]) -> dict[str, str]:
     def text(value: Any) -> str:
         if isinstance(value, bool):
             return str(value).lower()
-        return "" if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
+        # Postgres leaves out the zeros at the end of a fraction.
+        return (
+            "" if value is None else re.sub(r"(\.\d*?)0+\+", r"\1+", str(getattr(value, "isoformat", value.__str__)()))
+        )
 
     return {name: text(value) for name, value in row.items()}
 
@@ -116,7 +120,7 @@ def test_a_name_comes_out_as_it_went_in(school: School, export: Export, name: st
     "name",
     [
         '=HYPERLINK("http://x","y")',
-        *("+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1", "  =1+1", "\uff1d1+1", "\u00a0=1"),
+        *("+1+1", "-1+1", "@SUM(A1)", "\tx", "\rx", "\n1", "  =1+1", "\uff1d1+1", "\u00a0=1", "\ufeff=1"),
     ],
 )
 def test_what_a_spreadsheet_would_run_is_made_text(school: School, export: Export, name: str) -> None:
@@ -125,6 +129,35 @@ def test_what_a_spreadsheet_would_run_is_made_text(school: School, export: Expor
     assert (row["full_name"], row["level"]) == (f"'{name}", "'-B1")
     # A machine gets what is stored.
     assert json.loads(export(ROSTER, "--json", by=school).out)["full_name"] == name
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Ana;=1+1",
+            "Ana; \u00a0=1+1",
+            "Ana;;@SUM(A1)",
+            'Ana"";=1+1',
+            "Ana\t+1",
+            "Ana\n=1+1",
+            "Ana\r\n=1+1",
+            "\n=1+1",
+        ),
+        *("\t=1+1", ";-1", "Ana\n\uff1d1+1", "Ana;=1+1\n"),
+    ],
+)
+def test_no_cell_is_a_formula_however_a_spreadsheet_separates(
+    school: School, export: Export, name: str, separator: str
+) -> None:
+    school.student(1, full_name=name, level="A1;=1+1")
+    school.student(2, full_name="Bea;=1+1")
+    told = export(ROSTER, by=school).out
+    cells = [cell for row in csv.reader(io.StringIO(told, newline=""), delimiter=separator) for cell in row]
+    assert [cell for cell in cells if cell.strip().startswith(("=", "+", "-", "@", "\uff1d"))] == []
+    # Nothing but apostrophes is new.
+    assert read(told)[0]["full_name"].replace("'", "") == name
 
 
 def test_numbers_stay_numbers(school: School, export: Export) -> None:

@@ -22,7 +22,8 @@ from tests.support.database import Database
 from tests.support.panel_oracle import Learning, Panel, Pupil
 from tests.support.school import School
 
-VIEWS = [name for name in vars(Panel) if name.endswith("_v")]
+PAGE = ("panel_figures", "panel_returns")
+VIEWS = [name for name in vars(Panel) if name.endswith("_v") or name in PAGE]
 # Clocks go back on 2 November in New York and forward on 9 March; in Santiago at midnight, on 6 April and 7 September;
 # in Havana the first hour of 2 November comes twice.
 MOMENTS = {
@@ -157,9 +158,11 @@ def _comparable(row: dict[str, Any]) -> dict[str, Any]:
 def texts(database: Database) -> dict[str, str]:
     """The definitions of the views, those of `private` they are made of among them, with {now} in place of now()."""
     rows = database.rows(
-        # Those of the document; the page's own are compared with them in test_page.py.
+        # Those of the document, and of the page's own those that count days.
         "select schemaname || '.' || viewname as name, definition from pg_views"
-        r" where schemaname = 'mgmt' and viewname like '%\_v' or viewname in ('active_students', 'concerned_learners')"
+        r" where schemaname = 'mgmt' and (viewname like '%%\_v' or viewname = any (%s))"
+        " or viewname in ('active_students', 'concerned_learners')",
+        (list(PAGE),),
     )
     found = {row["name"]: row["definition"].strip().removesuffix(";") for row in rows}
     assert [name for name, text in found.items() if "now()" not in text] == ["mgmt.engagement_session_frequency_30d_v"]

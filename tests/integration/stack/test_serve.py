@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from attend.serve import candidates, parse_env
-from attend.stack import Stack
+from attend.serve import candidates, parse_env, signing_secret
+from attend.stack import Stack, vault
 from attend.stack.processes import wait_until
 from tests.support.stack import embedded_stack
 
@@ -37,7 +37,7 @@ def serve(
     bare: Stack, *arguments: str, folder: Path = REPOSITORY, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments, "--port", "0", "--check"),
+        command("--port", "0", *arguments, "--check"),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -71,6 +71,20 @@ def test_a_secret_from_the_environment_goes_into_vault(bare: Stack) -> None:
     assert done.returncode == 0, done.stderr
     assert in_vault(bare)["attend_webhook_secret"] == given
     assert given not in done.stdout + done.stderr
+
+
+def test_the_bells_of_deployed_functions_are_left_to_them(bare: Stack) -> None:
+    deployed = "https://attend.example.org/functions/v1"
+    with psycopg.connect(bare.db_url, autocommit=True) as connection:
+        vault.upsert(connection, vault.FUNCTIONS_URL, deployed)
+    there = ("--db-url", bare.db_url, "--api-url", bare.api_url)
+    refused = serve(bare, *there)
+    assert refused.returncode == 1
+    assert deployed in refused.stderr
+    assert "--take-over" in refused.stderr
+    assert in_vault(bare)["attend_functions_url"] == deployed
+    assert serve(bare, *there, "--take-over").returncode == 0
+    assert in_vault(bare)["attend_functions_url"].startswith("http://127.0.0.1:")
 
 
 def test_supabase_status_is_asked_for_addresses_and_keys(bare: Stack, tmp_path: Path) -> None:
@@ -135,6 +149,12 @@ def test_an_error_says_what_to_do(bare: Stack, arguments: list[str], told: str, 
     assert "Traceback" not in done.stderr
 
 
+def test_a_port_that_no_machine_has_is_refused(bare: Stack) -> None:
+    done = serve(bare, "--db-url", bare.db_url, "--api-url", bare.api_url, "--port", "70000")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
 def test_notices_around_the_status_are_no_values() -> None:
     text = 'Stopped services: [a b]\nAPI_URL="http://127.0.0.1:54321"\nJWT_SECRET="a=b"\nA new version is available\n'
     assert parse_env(text) == {"API_URL": "http://127.0.0.1:54321", "JWT_SECRET": "a=b"}
@@ -144,3 +164,9 @@ def test_the_machine_itself_is_tried_first_and_then_the_ways_out_of_a_container(
     found = candidates()
     assert found[:2] == ["127.0.0.1", "host.docker.internal"]
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("given", ["whsec_YQ== whsec_Yg==", "whsec_YQ==|whsec_Yg==", "v1,whsec_YQ=="])
+def test_of_several_secrets_the_first_signs_as_the_triggers_read_it(bare: Stack, given: str) -> None:
+    with psycopg.connect(bare.db_url) as connection:
+        assert signing_secret(connection, {"ATTEND_WEBHOOK_SECRET": given}) == "whsec_YQ=="

@@ -15,6 +15,7 @@ from shared.errors import MalformedBody
 from tests.support.api import SECRET_KEY, ScriptedApi, problem
 from tests.support.every_function import NOTHING, PACKAGES, Subject
 from tests.support.function import SHARED_SECRET, WEBHOOK_SECRET, Function, is_error
+from tests.support.served import VARIABLES
 
 # What is asked of the database for any event: whether it was answered before, and that it was answered now.
 _DELIVERY = {"find_webhook_delivery", "record_webhook_delivery"}
@@ -319,6 +320,15 @@ async def test_another_shared_secret_is_401(
     response = await function.http.post("/", content=body, headers={"x-attend-hook-secret": secret})
     is_error(response, 401, "not_verified")
     assert api.calls == []
+
+
+async def test_a_shared_secret_from_a_file_has_no_line_break(
+    subject: Subject, serve: Callable[..., Function], api: ScriptedApi
+) -> None:
+    function = serve(**VARIABLES | {"ATTEND_HOOK_SHARED_SECRET": f"{SHARED_SECRET}\n"})
+    body = subject.row_payload(table="others", record={"id": 1})
+    response = await function.http.post("/", content=body, headers={"x-attend-hook-secret": SHARED_SECRET})
+    assert (response.status_code, api.calls) == (200, [])
 
 
 async def test_the_shared_secret_rings_no_bell_and_starts_no_run(

@@ -107,6 +107,11 @@ def test_text_of_the_database_is_never_passed_on() -> None:
     assert "kari" not in json.dumps(from_postgrest(409, answer, operation="f").body())
 
 
+@pytest.mark.parametrize("details", ['{"value": NaN}', '{"value": -Infinity}', "[" * 100_000])
+def test_details_that_no_answer_could_repeat_are_dropped(details: str) -> None:
+    assert from_postgrest(409, body("PT409", "nope", details), operation="f").details is None
+
+
 def test_retry_after_zero_becomes_a_time_that_can_be_waited() -> None:
     error = from_postgrest(503, body("08006"), operation="f", retry_after="0")
     assert error.retry_after is not None
@@ -115,3 +120,4 @@ def test_retry_after_zero_becomes_a_time_that_can_be_waited() -> None:
 
 def test_retry_after_is_bounded() -> None:
     assert from_postgrest(503, b"", operation="f", retry_after="99999").retry_after == 60
+    assert from_postgrest(503, b"", operation="f", retry_after="9" * 5_000).retry_after == 60

@@ -1,11 +1,13 @@
 """shared/http.py: what is left when a whole function's tests are counted."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
-from shared.errors import BodyTooLarge, MalformedBody
+from shared import http
+from shared.errors import BodyTooLarge, BodyTooSlow, MalformedBody
 from shared.http import read_body
 
 
@@ -45,3 +47,18 @@ async def test_a_length_that_is_no_number_is_not_believed(announced: str) -> Non
 async def test_a_caller_who_hangs_up_within_the_body_is_malformed() -> None:
     with pytest.raises(MalformedBody):
         await read_body(request(piece(b"a"), {"type": "http.disconnect"}), 3)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anybody is known: as many who wait as an instance takes requests would keep every bell out."""
+    monkeypatch.setattr(http, "_LONGEST_BODY_SECONDS", 0.2)
+
+    async def trickle() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return piece(b"a")
+
+    slow = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, trickle)
+    with pytest.raises(BodyTooSlow) as caught:
+        async with asyncio.timeout(5):
+            await read_body(slow, 1_000_000)
+    assert (caught.value.http_status, caught.value.headers) == (408, {"Connection": "close"})

@@ -68,6 +68,13 @@ async def test_an_answer_of_another_shape_is_its_own_error_and_quotes_nothing(ap
     assert "many" not in str(caught.value.body())
 
 
+@pytest.mark.parametrize("body", ["<html>Ein Gerät dazwischen</html>".encode("latin-1"), b"<html></html>", b""])
+async def test_a_page_of_somebody_in_between_is_the_same_error(api: ScriptedApi, body: bytes) -> None:
+    api.on("f", httpx.Response(200, content=body))
+    with pytest.raises(errors.UnexpectedAnswer):
+        await api.supabase().rpc("f", {}, Answer)
+
+
 @pytest.mark.parametrize(
     "passing",
     [

@@ -159,3 +159,12 @@ def test_the_shared_secret_is_accepted_only_when_it_is_configured_and_equal() ->
     ]:
         with pytest.raises(NotVerified):
             verify_shared_secret(configured, given_value)
+
+
+def test_a_shared_secret_with_letters_beyond_ascii_is_known_as_it_arrives() -> None:
+    expected = SecretStr("blåbærsyltetøy på brød")
+    verify_shared_secret(expected, "blåbærsyltetøy på brød".encode().decode("latin-1"))
+    verify_shared_secret(expected, "blåbærsyltetøy på brød")
+    for wrong in ("blabarsyltetoy pa brod", "bl\udce5b", "bl\ud800"):
+        with pytest.raises(NotVerified):
+            verify_shared_secret(expected, wrong)

@@ -16,16 +16,22 @@ begin
     perform private.change_checkins(array_agg(c.organization_id), array_agg(c.student_id), array_agg(c.number),
       array_agg(c.first_at), array_agg(c.last_at), array_agg(c.first_gone), array_agg(c.last_gone))
     from (
-      select b.organization_id, b.student_id, sum(b.number)::integer as number, min(b.came_at) as first_at, max(b.came_at) as last_at,
-        min(b.went_at) as first_gone, max(b.went_at) as last_gone
+      select b.organization_id, b.student_id, sum(b.number)::integer as number,
+        min(b.checkin_time) filter (where b.number > 0) as first_at, max(b.checkin_time) filter (where b.number > 0) as last_at,
+        min(b.checkin_time) filter (where b.number < 0) as first_gone, max(b.checkin_time) filter (where b.number < 0) as last_gone
       from (
-        select o.organization_id, o.student_id, -1 as number, null::timestamptz as came_at, o.checkin_time as went_at from old_rows o
-        union all
-        select n.organization_id, n.student_id, 1, n.checkin_time, null from new_rows n
+        select t.organization_id, t.student_id, t.checkin_time, sum(t.number) as number
+        from (
+          select o.organization_id, o.student_id, o.checkin_time, -1 as number from old_rows o
+          union all
+          select n.organization_id, n.student_id, n.checkin_time, 1 from new_rows n
+        ) t
+        group by t.organization_id, t.student_id, t.checkin_time
+        -- As many at this time as before (minutes were entered): nothing that is kept has changed. The ends alone do not tell:
+        -- a visit that moves between them may make a return.
+        having sum(t.number) <> 0
       ) b
       group by b.organization_id, b.student_id
-      -- As many as before between the same ends (minutes were entered): nothing that is kept has changed.
-      having sum(b.number) <> 0 or min(b.came_at) is distinct from min(b.went_at) or max(b.came_at) is distinct from max(b.went_at)
     ) c;
   end if;
   return null;

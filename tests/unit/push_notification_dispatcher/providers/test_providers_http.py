@@ -1,5 +1,6 @@
 """providers/http.py and both providers over it, with the network scripted: what a real socket cannot be made to do."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from functions.push_notification_dispatcher.providers.fcm import Fcm
 from functions.push_notification_dispatcher.providers.protocol import Result, Verdict
 from functions.push_notification_dispatcher.providers.settings import ProviderSettings
 from shared import logs
+from shared.errors import SettingInvalid
 from tests.support.fcm_server import PROJECT, SEND, service_account
 from tests.support.pushes import NOW, expo_messages, fcm_messages, message, verdicts
 
@@ -151,6 +153,7 @@ def test_retry_after_is_read_in_both_forms_and_within_a_day(header: str, seconds
     ("said", "kept"),
     [
         ("Not a\nvalid\x00 token", "Not a valid token"),
+        ("half of a pair: \ud800", "half of a pair: ?"),
         (f"no {'x' * 40} here", "no […] here"),
         ("no ExponentPushToken[abc] here", "no […] here"),
         ("no ExponentPushToken[abc", "no […]"),
@@ -188,6 +191,53 @@ def test_the_machines_proxy_is_used_where_it_is_meant(
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1,.intern.example")
     assert http._proxy(httpx.URL(url)) == proxy
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy"),
+    [("proxy.example:3128", "http://proxy.example:3128"), ("http://proxy.example:3128", "http://proxy.example:3128")],
+)
+def test_a_proxy_without_a_scheme_is_http_as_curl_reads_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", variable)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert http._proxy(httpx.URL("https://fcm.googleapis.com")) == proxy
+
+
+@pytest.mark.parametrize("variable", ["socks5://127.0.0.1:1", "http://[::1", "http://"])
+def test_a_proxy_that_cannot_be_used_is_named_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("https_proxy", variable)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(SettingInvalid) as refused:
+        Expo(ProviderSettings.load())
+    assert refused.value.variable == "HTTPS_PROXY"
+
+
+async def test_a_connection_that_cannot_be_made_is_nobody_elses_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One place for each connection: if it were lost with the attempt, whoever came next would wait for ever."""
+    client = http.Http(ProviderSettings.load(), "http://push.example", connections=1)
+
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("no transport")
+
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", fails)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no transport"):
+            async with asyncio.timeout(2):
+                await client.post(httpx.URL("http://push.example/"), b"", {})
+
+
+async def test_a_name_that_the_database_cannot_hold_is_no_answer_of_the_providers(
+    network: respx.MockRouter, fcm: Fcm, expo: Expo
+) -> None:
+    """Recording it would fail, for all that were sent with it, and all of them would be sent again."""
+    network.post(FCM).respond(json={"name": "a\x00b"})
+    network.post(EXPO).respond(json={"data": [{"status": "ok", "id": "a\x00b"}]})
+    assert verdicts(await fcm.send(fcm_messages(1))) == ["retry"]
+    assert verdicts(await expo.send(expo_messages(1))) == ["retry"]
 
 
 def test_a_streak_ends_with_any_answer_that_shows_the_provider_works() -> None:
