@@ -202,7 +202,7 @@ _ROWS_FOR_EACH = 20
 def test_attendance_reads_as_much_of_each_of_many_while_the_statistics_know_of_few(
     database: Database, known: int, write: str
 ) -> None:
-    """As after a first try with a person or two: everybody was compared with all, 8,000 people took 10 seconds, or 50 on a busy machine.
+    """As after a first try with a person or two: everybody was compared with all, 8,000 people took 10 seconds.
 
     Rows are counted, not seconds: a plan that compares a thousand people with each other passes a million.
     """
