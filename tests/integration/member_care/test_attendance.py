@@ -258,6 +258,11 @@ def test_today_is_the_organisations_own(database: Database) -> None:
 
 # ------------------------------------------------------------------------------------------- races
 
+_ALL_ABSENT = """
+insert into public.attendance_records (organization_id, person_id, service_id, service_date, status)
+select %s, unnest(%s::uuid[]), %s, %s, 'absent'
+"""
+
 
 def test_an_absence_and_a_late_return_written_at_once_agree(church: Congregation, database: Database) -> None:
     """The return does not see the absence when it begins, and must count it all the same."""
@@ -278,6 +283,44 @@ def test_an_absence_and_a_late_return_written_at_once_agree(church: Congregation
         first.commit()
         waiting.join(10)
     assert church.state(person) == (1, False)
+    assert church.stored() == church.recomputed()
+
+
+@pytest.mark.parametrize(("first_day", "second_day"), [(14, 21), (21, 14)])
+def test_two_services_of_the_same_many_that_are_written_at_once_both_count(
+    church: Congregation, database: Database, first_day: int, second_day: int
+) -> None:
+    many = [church.person() for _ in range(20)]
+    for person in many:
+        church.records(person, "aa")
+    with database.connect(autocommit=False) as first, database.connect() as second:
+        first.execute(_ALL_ABSENT, (church.id, many, church.service(first_day), church.day(first_day)))
+        there = (church.id, many[::-1], church.service(second_day), church.day(second_day))
+        waiting = in_background(lambda: second.execute(_ALL_ABSENT, there))
+        wait_until_blocked(database)
+        first.commit()
+        waiting.join(10)
+    assert {church.state(person) for person in many} == {(4, True)}
+    assert church.stored() == church.recomputed()
+
+
+@pytest.mark.parametrize("day", [7, 0], ids=["added", "recomputed"])
+def test_many_are_locked_in_the_order_of_their_key(church: Congregation, database: Database, day: int) -> None:
+    """Else two who write of the same people could wait for each other."""
+    many = [church.person() for _ in range(20)]
+    if day == 0:
+        for person in many:
+            church.record(person, 7, "absent")
+    lock = "select from public.people where organization_id = %s and id = %s for no key update"
+    unlocked = "select count(*) from (select from public.people where id = any (%s) for no key update skip locked) p"
+    with database.connect(autocommit=False) as holder, database.connect() as second:
+        holder.execute(lock, (church.id, min(many)))
+        there = (church.id, many[::-1], church.service(day), church.day(day))
+        waiting = in_background(lambda: second.execute(_ALL_ABSENT, there))
+        wait_until_blocked(database)
+        assert database.value(unlocked, (many,)) == len(many) - 1
+        holder.commit()
+        waiting.join(10)
     assert church.stored() == church.recomputed()
 
 
