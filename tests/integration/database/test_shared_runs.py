@@ -21,7 +21,7 @@ from attend.stack import migrations
 from tests.conftest import on_real_stack
 from tests.support import database as databases
 from tests.support.database import Database
-from tests.support.races import answer, in_background, wait_until_blocked
+from tests.support.races import answer, in_background, side_by_side, wait_until_blocked
 
 KIND = "shared"
 LEASE_SECONDS = 60
@@ -252,20 +252,11 @@ def test_of_two_that_come_together_each_has_its_share(ledger: Database) -> None:
 @pytest.mark.usefixtures("due")
 def test_of_two_that_pause_together_nobody_is_left_running(ledger: Database) -> None:
     one, two = uuid4(), uuid4()
-    reports: list[dict[str, Any]] = []
-    pause = "select public.pause_run(%s, %s)"
-    with (
-        ledger.connect("service_role", autocommit=False) as first,
-        ledger.connect("service_role") as second,
-    ):
-        run = start(second, one, 10)["run_id"]
-        start(second, two, 10)
-        assert answer(first, pause, run, one)["state"] == "running"
-        thread = in_background(lambda: reports.append(answer(second, pause, run, two)))
-        wait_until_blocked(ledger)
-        first.commit()
-        thread.join(10)
-    assert [r["state"] for r in reports] == ["in_progress"]
+    with ledger.connect("service_role") as connection:
+        run = start(connection, one, 10)["run_id"]
+        start(connection, two, 10)
+    pause = "select public.pause_run(%s, %s) ->> 'state'"
+    assert side_by_side(ledger, (pause, run, one), (pause, run, two)) == ("running", "in_progress")
 
 
 @pytest.mark.usefixtures("due")
