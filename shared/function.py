@@ -83,7 +83,7 @@ async def handle[Event: BaseModel](request: Request, api: FunctionApi, ports: Ca
         match request.url.path.rstrip("/").removeprefix(f"/{name}"):
             case "":
                 require_method(request, "POST")
-                return await _events(request, ports())
+                return await _events(request, name, ports())
             case "/health":
                 # Shallow: a restart of the database must not make the platform restart the functions too.
                 require_method(request, "GET", "HEAD")
@@ -122,7 +122,7 @@ def _proof(request: Request) -> dict[str, str]:
     return {name: ", ".join(request.headers.getlist(name)) for name in names}
 
 
-async def _events[Event: BaseModel](request: Request, ports: Ports[Event]) -> Response:
+async def _events[Event: BaseModel](request: Request, name: str, ports: Ports[Event]) -> Response:
     require_json(request)
     body = await read_body(request, ports.settings.attend_max_body_bytes)
     if SIGNATURE_HEADER not in request.headers and SHARED_SECRET_HEADER in request.headers:
@@ -133,7 +133,7 @@ async def _events[Event: BaseModel](request: Request, ports: Ports[Event]) -> Re
         async def work() -> dict[str, Any]:
             return await _work(ports.parse(body), ports)
 
-        return JSONResponse(await ports.deliveries.once(delivery.id, work))
+        return JSONResponse(await ports.deliveries.once(name, delivery.id, work))
 
 
 async def _dashboard_hook[Event: BaseModel](request: Request, body: bytes, ports: Ports[Event]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _rpcs(whole: Whole, number: int) -> float:
     headers = {"apikey": whole.stack.keys.secret}
 
     async def one(client: httpx.AsyncClient, index: int) -> int:
-        delivery: dict[str, Any] = {"p_id": f"bench_{time.perf_counter_ns()}_{index}"}
+        delivery: dict[str, Any] = {"p_id": f"bench_{time.perf_counter_ns()}_{index}", "p_function_name": "bench"}
         statuses = [
             (await client.post(f"{base}/{name}", json=arguments, headers=headers)).status_code
             for name, arguments in (

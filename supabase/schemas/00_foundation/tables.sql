@@ -117,11 +117,15 @@ comment on column private.rings.answered_at is 'When a function first asked whet
 create index rings_of_function on private.rings (function_name, rung_at);
 
 create table private.webhook_deliveries (
-  id text primary key,
+  id text not null,
   answer jsonb not null,
-  received_at timestamptz not null default now()
+  received_at timestamptz not null default now(),
+  function_name text not null default '',
+  primary key (id, function_name)
 );
-comment on table private.webhook_deliveries is 'Answers given, by webhook id: the same delivery twice gets the same answer and no new effect.';
+comment on table private.webhook_deliveries is
+  'Answers given, by webhook id and function: the same delivery twice gets the same answer and no new effect. A sender may tell several of one event, by one id.';
+comment on column private.webhook_deliveries.function_name is 'Empty where a function answered that does not say which it is, as of a version before.';
 create index webhook_deliveries_received_at on private.webhook_deliveries (received_at);
 
 create table private.runs (

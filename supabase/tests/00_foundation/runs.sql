@@ -1,7 +1,7 @@
 -- The run ledger: who holds what of a run, for how long, and what a second caller gets. Also the answers kept for webhooks.
 begin;
 \ir ../helpers.psql
-select plan(53);
+select plan(55);
 
 create function tests.start(p_holder text, p_now timestamptz default now()) returns jsonb language sql as
 $$ select public.start_run('trial', tests.id(p_holder), p_now) $$;
@@ -114,6 +114,8 @@ from unnest('{0,3601}'::integer[]) s;
 select is(public.find_webhook_delivery('msg_1'), null, 'a delivery nobody answered has no answer');
 select is(public.record_webhook_delivery('msg_1', '{"n": 1}'), '{"n": 1}', 'the first answer counts');
 select is(array[public.record_webhook_delivery('msg_1', '{"n": 2}'), public.find_webhook_delivery('msg_1')], array['{"n": 1}', '{"n": 1}']::jsonb[], 'the second does not');
+select is(public.find_webhook_delivery('msg_1', 'f'), null, 'another function has not answered it');
+select is(public.record_webhook_delivery('msg_1', '{"n": 3}', 'f'), '{"n": 3}', 'and does so by itself');
 
 select * from finish();
 rollback;

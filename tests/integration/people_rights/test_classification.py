@@ -149,7 +149,7 @@ def test_all_text_that_anybody_may_be_named_in_is_called_so(everywhere: dict[str
         *("private.runs.state", "private.runs.counts", "private.case_runs.counts", "private.schedules.name"),
         *("private.schedules.description", "private.schedules.last_result", "private.retention.name"),
         "private.push_providers.name",
-        "private.bells.rung_again_id",
+        *("private.bells.rung_again_id", "private.webhook_deliveries.function_name"),
         *("private.retention.description", "public.notification_templates.scenario"),
         *("public.notification_templates.form", "public.notification_templates.language"),
     }

@@ -228,7 +228,7 @@ def provoke_the_database(searched: Searched, client: httpx.Client, world: World)
 @contextlib.contextmanager
 def gone(database: Database, away: str, back: str | None) -> Iterator[None]:
     """The memory of deliveries, which every function asks before anything else."""
-    name = "public.find_webhook_delivery(text)"
+    name = "public.find_webhook_delivery(text, text)"
     database.execute(away.format(name))
     database.execute("notify pgrst, 'reload schema'")
     time.sleep(1)
@@ -236,7 +236,7 @@ def gone(database: Database, away: str, back: str | None) -> Iterator[None]:
         yield
     finally:
         database.execute(
-            back.format(name) if back else "alter function public.away(text) rename to find_webhook_delivery"
+            back.format(name) if back else "alter function public.away(text, text) rename to find_webhook_delivery"
         )
         database.execute("notify pgrst, 'reload schema'")
         time.sleep(1)

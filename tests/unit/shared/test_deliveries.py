@@ -30,28 +30,29 @@ def api(monkeypatch: pytest.MonkeyPatch) -> ScriptedApi:
 
 
 async def test_a_new_delivery_is_worked_and_remembered(api: ScriptedApi) -> None:
-    assert await Deliveries(api.supabase()).once("m1", Work({"outcome": "drained"})) == {"outcome": "drained"}
-    assert api.called("record_webhook_delivery") == [{"p_id": "m1", "p_answer": {"outcome": "drained"}}]
+    assert await Deliveries(api.supabase()).once("panel", "m1", Work({"outcome": "drained"})) == {"outcome": "drained"}
+    assert api.called("record_webhook_delivery") == [
+        {"p_id": "m1", "p_function_name": "panel", "p_answer": {"outcome": "drained"}}
+    ]
 
 
 async def test_a_known_delivery_gets_the_same_answer_and_no_work(api: ScriptedApi) -> None:
     work = Work({"outcome": "new"})
-    assert await Deliveries(api.on("find_webhook_delivery", {"outcome": "old"}).supabase()).once("m1", work) == {
-        "outcome": "old"
-    }
+    deliveries = Deliveries(api.on("find_webhook_delivery", {"outcome": "old"}).supabase())
+    assert await deliveries.once("panel", "m1", work) == {"outcome": "old"}
     assert work.times == 0
 
 
 async def test_two_at_once_share_one_work(api: ScriptedApi) -> None:
     work, deliveries = Work({"outcome": "x"}), Deliveries(api.supabase())
-    answers = await asyncio.gather(*(deliveries.once("m1", work) for _ in range(5)))
+    answers = await asyncio.gather(*(deliveries.once("panel", "m1", work) for _ in range(5)))
     assert work.times == 1
     assert answers == [{"outcome": "x"}] * 5
 
 
 async def test_one_caller_hanging_up_does_not_end_the_work_of_another(api: ScriptedApi) -> None:
     work, deliveries = Work({"outcome": "x"}), Deliveries(api.supabase())
-    first, second = (asyncio.create_task(deliveries.once("m1", work)) for _ in range(2))
+    first, second = (asyncio.create_task(deliveries.once("panel", "m1", work)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     assert await second == {"outcome": "x"}
@@ -59,24 +60,24 @@ async def test_one_caller_hanging_up_does_not_end_the_work_of_another(api: Scrip
 
 async def test_another_instances_answer_wins_if_it_was_first(api: ScriptedApi) -> None:
     api.on("record_webhook_delivery", {"outcome": "theirs"})
-    assert await Deliveries(api.supabase()).once("m1", Work({"outcome": "ours"})) == {"outcome": "theirs"}
+    assert await Deliveries(api.supabase()).once("panel", "m1", Work({"outcome": "ours"})) == {"outcome": "theirs"}
 
 
 async def test_an_error_is_not_remembered(api: ScriptedApi) -> None:
     deliveries = Deliveries(api.supabase())
     with pytest.raises(errors.DatabaseUnavailable):
-        await deliveries.once("m1", Work(errors.DatabaseUnavailable()))
+        await deliveries.once("panel", "m1", Work(errors.DatabaseUnavailable()))
     assert not api.called("record_webhook_delivery")
-    assert await deliveries.once("m1", Work({"outcome": "x"})) == {"outcome": "x"}
+    assert await deliveries.once("panel", "m1", Work({"outcome": "x"})) == {"outcome": "x"}
 
 
 async def test_with_the_memory_unreadable_nothing_is_done(api: ScriptedApi) -> None:
     work = Work({"outcome": "x"})
     with pytest.raises(errors.DatabaseRefused):
-        await Deliveries(api.on("find_webhook_delivery", problem(403, "42501")).supabase()).once("m1", work)
+        await Deliveries(api.on("find_webhook_delivery", problem(403, "42501")).supabase()).once("panel", "m1", work)
     assert work.times == 0
 
 
 async def test_with_the_memory_unwritable_the_true_answer_is_given(api: ScriptedApi) -> None:
     api.on("record_webhook_delivery", problem(403, "42501"))
-    assert await Deliveries(api.supabase()).once("m1", Work({"outcome": "x"})) == {"outcome": "x"}
+    assert await Deliveries(api.supabase()).once("panel", "m1", Work({"outcome": "x"})) == {"outcome": "x"}

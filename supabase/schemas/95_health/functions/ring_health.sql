@@ -20,7 +20,8 @@ begin
     select count(*) as rung, count(wd.id) as handled, max(i.rung_at) as last_rung_at, max(wd.received_at) as last_handled_at,
       max(i.rung_at) filter (where wd.id is not null) as handled_until,
       percentile_cont(0.5) within group (order by wd.received_at - i.rung_at) as typical
-    from private.rings i left join private.webhook_deliveries wd on wd.id = i.bell_id
+    from private.rings i
+    left join private.webhook_deliveries wd on wd.id = i.bell_id and wd.function_name in (i.function_name, '')
     where i.function_name = f.function_name and i.rung_at > p_now - interval '15 minutes'
   ) r
   cross join lateral (
