@@ -37,6 +37,9 @@ async def keep_running(name: str, start: Callable[[], Coroutine[Any, Any, None]]
             pause = 0.05
         except* psycopg.Error as errors:
             log.warning("%s lost the database, trying again: %s", name, errors.exceptions[0])
+        # Before Python 3.13 a group whose task fails while it is cancelled says nothing of the cancellation.
+        if (task := asyncio.current_task()) and task.cancelling():
+            return
         await asyncio.sleep(pause)
         pause = min(pause * 2, 1.0)
 
