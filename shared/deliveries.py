@@ -31,7 +31,7 @@ class Deliveries:
 
     def __init__(self, supabase: Supabase) -> None:
         self._supabase = supabase
-        self._under_way: dict[str, asyncio.Task[Answer]] = {}
+        self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
     async def once(self, function: str, delivery_id: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return the function's answer to a delivery: the remembered one, the one under way, or that of `work`.
@@ -41,11 +41,12 @@ class Deliveries:
         Raises:
             DatabaseError: the memory cannot be read, so whether the work was done is unknown; and what `work` raises.
         """
-        task = self._under_way.get(delivery_id)
+        key = (function, delivery_id)
+        task = self._under_way.get(key)
         if task is None:
             task = asyncio.create_task(self._answer({"p_id": delivery_id, "p_function_name": function}, work))
-            self._under_way[delivery_id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(delivery_id, None))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
         # Shielded: one caller's end must not end the work that another one waits for.
         return await asyncio.shield(task)
 

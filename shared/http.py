@@ -28,6 +28,8 @@ from shared.logs import bound, get_logger, redaction
 log = get_logger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+LONGEST_BODY = 16_777_216
+"""Bytes: the most that ATTEND_MAX_BODY_BYTES may say, and so the most that is passed on to a function."""
 # Servers wait for a body as long as its sender likes, and it is read before anybody knows who that is.
 _LONGEST_BODY_SECONDS = 10.0
 # The caller's id, the platform's (Cloud Run), functions-framework's own: the first that is well-formed.

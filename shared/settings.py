@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
 
 from shared.errors import SettingInvalid, SettingMissing
+from shared.http import LONGEST_BODY
 from shared.webhooks import parse_secrets, split_secrets
 
 
@@ -137,7 +138,7 @@ class FunctionSettings(SupabaseSettings):
     attend_lease_seconds: int = Field(default=60, ge=5, le=3_600)
     """How long a run whose holder died waits for the next one. Longer than a chunk may take."""
 
-    attend_max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
+    attend_max_body_bytes: int = Field(default=262_144, ge=1_024, le=LONGEST_BODY)
     attend_log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @cached_property

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from attend.stack.gateway.errors import ApiError
 from shared.errors import RequestError
-from shared.http import read_body
+from shared.http import LONGEST_BODY, read_body
 
 _HOP_BY_HOP = frozenset(
     {
@@ -29,8 +29,6 @@ _HOP_BY_HOP = frozenset(
     }
 )
 RETRY_AFTER_SECONDS = 1
-# The most that ATTEND_MAX_BODY_BYTES may say.
-LONGEST_BODY = 16_777_216
 
 
 class FunctionProxy:

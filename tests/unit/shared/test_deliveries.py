@@ -50,6 +50,15 @@ async def test_two_at_once_share_one_work(api: ScriptedApi) -> None:
     assert answers == [{"outcome": "x"}] * 5
 
 
+async def test_one_id_is_worked_by_each_function_it_is_sent_to(api: ScriptedApi) -> None:
+    deliveries = Deliveries(api.supabase())
+    works = {name: Work({"outcome": name}) for name in ("statistics-recompute", "pastoral-cases")}
+    answers = await asyncio.gather(*(deliveries.once(name, "m1", work) for name, work in works.items()))
+    assert answers == [{"outcome": name} for name in works]
+    assert [work.times for work in works.values()] == [1, 1]
+    assert {asked["p_function_name"] for asked in api.called("find_webhook_delivery")} == set(works)
+
+
 async def test_one_caller_hanging_up_does_not_end_the_work_of_another(api: ScriptedApi) -> None:
     work, deliveries = Work({"outcome": "x"}), Deliveries(api.supabase())
     first, second = (asyncio.create_task(deliveries.once("panel", "m1", work)) for _ in range(2))
