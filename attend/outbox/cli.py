@@ -141,14 +141,20 @@ def retry(
     """Try pushes again now that failed, were given up, too old or without a device. Exit status 3: not all of them."""
     ids = [_push_id(text) for text in push]
 
-    async def ask(supabase: Supabase) -> list[Retried]:
-        return [await OutboxStore(supabase).retry(outbox_id) for outbox_id in ids]
+    done: list[Retried] = []
 
-    done = _converse(project, ask)
-    if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in done], indent=2))
-    else:
-        typer.echo("\n".join(words.retried(one) for one in done))
+    async def ask(supabase: Supabase) -> None:
+        for outbox_id in ids:
+            done.append(await OutboxStore(supabase).retry(outbox_id))  # noqa: PERF401 - kept as it comes
+
+    try:
+        _converse(project, ask)
+    finally:
+        # Also where one of them is unknown: those before it are tried again all the same.
+        if done and as_json:
+            typer.echo(json.dumps([one.model_dump(mode="json") for one in done], indent=2))
+        elif done:
+            typer.echo("\n".join(words.retried(one) for one in done))
     if any(one.outcome in {"already_sent", "not_wanted"} for one in done):
         raise typer.Exit(NOT_FINISHED)
 

@@ -200,6 +200,21 @@ def test_a_push_that_was_given_up_is_tried_again_once(phones: Phones, attend: At
     assert phones.claimed() == []
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_of_several_those_before_an_unknown_one_are_said_to_be_tried_again(
+    phones: Phones, attend: Attend, options: list[str]
+) -> None:
+    kari, ola = phones.person("Kari"), phones.person("Ola")
+    phones.told()
+    phones.outcome("retry", "down", attempts=1)
+    ran = attend("outbox", "retry", str(phones.push_of(kari)), str(UUID(int=1)), str(phones.push_of(ola)), *options)
+    assert ran.status == 2
+    assert f"There is no push {UUID(int=1)}." in ran.err
+    assert str(phones.push_of(kari)) in ran.out
+    assert str(phones.push_of(ola)) not in ran.out
+    assert phones.states() == {"Kari": "pending", "Ola": "dead"}
+
+
 def test_what_the_person_does_not_want_is_not_tried_again(phones: Phones, attend: Attend) -> None:
     kari, ola = phones.person("Kari"), phones.office.person("Ola", quiet_days=25)
     phones.told()
